@@ -1,0 +1,72 @@
+# Everything that a developer or CI runs. `make help` lists it.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+CLUSTER := $(PYTHON) -m tests.cluster
+IMAGES := operator example postgres pgbouncer
+IMAGE ?= poolbudget/operator:dev
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup: $(VENV)/.synced ## Create .venv from the lock
+
+# uv itself comes from PyPI into a venv of its own; the project's venv holds only what the lock names.
+$(VENV)/.synced: pyproject.toml uv.lock
+	python3 -m venv .uv
+	.uv/bin/pip install --quiet --disable-pip-version-check "uv>=0.9,<1"
+	.uv/bin/uv sync --frozen --quiet
+	touch $@
+
+.PHONY: lint
+lint: setup ## Check style, types and the architecture contract
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+
+.PHONY: test
+test: setup cluster-up images ## Run every test
+	$(CLUSTER) exec -- $(VENV)/bin/pytest
+
+.PHONY: unit
+unit: setup ## Run the tests that need no cluster
+	$(VENV)/bin/pytest tests/unit tests/properties
+
+.PHONY: e2e
+e2e: setup ## Run functional and end-to-end tests, also on another cluster: KUBECONFIG=...
+	$(CLUSTER) exec -- $(VENV)/bin/pytest tests/functional tests/e2e
+
+.PHONY: bench
+bench: setup cluster-up images ## Measure, side by side with something to compare with
+	$(CLUSTER) exec -- $(VENV)/bin/python -m tests.bench
+
+.PHONY: demo
+demo: setup cluster-up images ## Show the whole path on a real cluster with real Postgres (KEEP=1 leaves it running)
+	$(CLUSTER) exec -- $(PYTHON) -m examples.demo
+
+.PHONY: images
+images: setup ## Build the images and load them into the cluster
+	$(PYTHON) -m tests.cluster.images $(IMAGES) | xargs --no-run-if-empty $(CLUSTER) load
+
+.PHONY: cluster-up
+cluster-up: setup ## Start a kind cluster for this checkout
+	$(CLUSTER) up
+
+.PHONY: cluster-down
+cluster-down: setup ## Remove the cluster and everything that it started
+	$(CLUSTER) down
+
+.PHONY: cluster-load
+cluster-load: setup ## Load an image archive into the cluster: IMAGE=x.tar
+	$(CLUSTER) load $(IMAGE)
+
+.PHONY: cluster-exec
+cluster-exec: setup ## Run a command where the cluster can be reached: CMD="kubectl get pb -A"
+	$(CLUSTER) exec -- bash -c '$(CMD)'
