@@ -1,0 +1,88 @@
+"""What users write in a PoolBudget: its `spec`.
+
+`api.parse` reads it from a manifest, `api.crd` publishes its schema, and `planning` divides by it.
+"""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from poolbudget.api.rules import Model, Rule, UniqueItems
+from poolbudget.api.server import AllowedNamespaces, Database, Pooler, Tuning
+from poolbudget.api.types import (
+    AdmissionMode,
+    Connections,
+    PoolerMode,
+    Positive,
+    UpdateMode,
+    WorkloadMode,
+)
+from poolbudget.api.workload import Workload
+
+MOST_WORKLOADS = 1_000
+
+NAME_RULE = Rule(
+    "size(self.metadata.name) <= 63",
+    lambda name: len(name) <= 63,
+    "metadata.name must be at most 63 characters: pods name their budget in a label",
+)
+
+_TARGET = (
+    "has(w.targetRef) ? w.targetRef.apiVersion + '/' + w.targetRef.kind + '/' + w.targetRef.name"
+    " : 'apps/v1/Deployment/' + w.name"
+)
+
+
+class PoolBudgetSpec(Model):
+    """The capacity of one Postgres server, and who may use how much of it."""
+
+    max_connections: Positive
+    """max_connections of the server, as it is configured there."""
+    reserved_connections: Connections = 10
+    """Kept back for administration, replication and people; at least what the server itself reserves is kept back."""
+    headroom: Connections = 0
+    """Further connections that are never handed out."""
+    database: Database | None = None
+    """The server. Without it the operator divides, but neither observes the server nor pools."""
+    admission: AdmissionMode = AdmissionMode.STRICT
+    """Strict: a pod waits for its grant. Available: while the operator is away, pods start with the published plan."""
+    update_mode: UpdateMode = UpdateMode.INITIAL
+    """Off, Initial (pods are sized as they start), Recreate or Live. Write "Off" in quotes: YAML reads a bare Off as
+    false."""
+    pooler: Pooler = Pooler()
+    """PgBouncer in front of the server."""
+    tuning: Tuning = Tuning()
+    """Whether the operator sizes by what it observes."""
+    allowed_namespaces: AllowedNamespaces = AllowedNamespaces()
+    """From which namespaces pods may use the budget."""
+    workloads: Annotated[
+        list[Workload],
+        Field(min_length=1, max_length=MOST_WORKLOADS),
+        UniqueItems("name"),
+        # A map refuses a second entry of one key, at a cost that grows with the list; comparing pairs would exceed the
+        # cost that the API server allows. Its error precedes the message.
+        Rule(
+            f"size(self.transformMapEntry(index, w, {{{_TARGET}: index}})) == size(self)",
+            lambda workloads: len({w.target for w in workloads}) == len(workloads),
+            "two workloads have the same target, but a controller belongs to one: give each a targetRef of its own",
+        ),
+    ]
+    """Who uses the server."""
+
+    rules = (
+        Rule(
+            "self.reservedConnections + self.headroom < self.maxConnections",
+            lambda spec: spec.reserved_connections + spec.headroom < spec.max_connections,
+            "reservedConnections (10 unless written) and headroom leave nothing of maxConnections: "
+            "lower them, or raise maxConnections",
+        ),
+        Rule(
+            "self.pooler.mode != 'Never' || self.workloads.all(w, !(w.mode in ['Pooled', 'NullPool']))",
+            lambda spec: (
+                spec.pooler.mode != PoolerMode.NEVER
+                or not any(w.mode in {WorkloadMode.POOLED, WorkloadMode.NULL_POOL} for w in spec.workloads)
+            ),
+            "a workload of mode Pooled or NullPool needs a pooler: "
+            "set pooler.mode to Auto, Always or External, or the workload's mode to Auto or Direct",
+        ),
+    )

@@ -1,0 +1,90 @@
+"""The resource `PoolBudget`, `poolbudget.dev/v1alpha1`: what users write (`Spec`) and read (`Status`).
+
+The names that the rest of the program imports. Everything that takes a PoolBudget in parses it with `api.parse`: the
+operator, the webhook and `poolbudget plan`. `api.crd` turns the models into the CustomResourceDefinition under `crds/`.
+"""
+
+from poolbudget.api.server import (
+    AllowedNamespaces,
+    Database,
+    External,
+    LabelRequirement,
+    LabelSelector,
+    Pooler,
+    PoolerTriggers,
+    SecretKeyReference,
+    SecretReference,
+    Tls,
+    Tuning,
+)
+from poolbudget.api.spec import PoolBudgetSpec
+from poolbudget.api.status import (
+    CapacityStatus,
+    Condition,
+    ConnectionsStatus,
+    PodsStatus,
+    PoolBudgetStatus,
+    PoolSize,
+    WorkloadStatus,
+)
+from poolbudget.api.types import (
+    API_VERSION,
+    GROUP,
+    KIND,
+    PLURAL,
+    VERSION,
+    AdmissionMode,
+    Choice,
+    Name,
+    PoolerMode,
+    Route,
+    SettingName,
+    TlsMode,
+    TuningMode,
+    UpdateMode,
+    WorkloadMode,
+)
+from poolbudget.api.workload import Demand, Env, NamedPool, PoolOptions, TargetReference, Workload
+
+__all__ = [
+    "API_VERSION",
+    "GROUP",
+    "KIND",
+    "PLURAL",
+    "VERSION",
+    "AdmissionMode",
+    "AllowedNamespaces",
+    "CapacityStatus",
+    "Choice",
+    "Condition",
+    "ConnectionsStatus",
+    "Database",
+    "Demand",
+    "Env",
+    "External",
+    "LabelRequirement",
+    "LabelSelector",
+    "Name",
+    "NamedPool",
+    "PodsStatus",
+    "PoolBudgetSpec",
+    "PoolBudgetStatus",
+    "PoolOptions",
+    "PoolSize",
+    "Pooler",
+    "PoolerMode",
+    "PoolerTriggers",
+    "Route",
+    "SecretKeyReference",
+    "SecretReference",
+    "SettingName",
+    "TargetReference",
+    "Tls",
+    "TlsMode",
+    "Tuning",
+    "TuningMode",
+    "UpdateMode",
+    "Workload",
+    "WorkloadMode",
+    "WorkloadStatus",
+]

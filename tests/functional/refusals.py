@@ -1,0 +1,321 @@
+"""Specs that are refused, keyed by what is wrong: the place that is blamed, and the words that must be said there.
+
+`tests/unit/test_api_parse.py` runs them through the models, `tests/functional/test_crd.py` through the API server.
+"""
+
+from typing import Any, NamedTuple
+
+
+class Refusal(NamedTuple):
+    """A spec, the path that is blamed, and a part of the sentence that both sides say.
+
+    `online` replaces the sentence where the schema of Kubernetes words the refusal itself.
+    """
+
+    spec: dict[str, Any]
+    path: str
+    says: str
+    online: str = ""
+
+
+def workload(**fields: Any) -> dict[str, Any]:
+    """Return a spec of 100 connections with one workload that has `fields`."""
+    return {"maxConnections": 100, "workloads": [{"name": "api"} | fields]}
+
+
+def spec(**fields: Any) -> dict[str, Any]:
+    """Return a spec of 100 connections with one workload and `fields` of its own."""
+    return {"maxConnections": 100, "workloads": [{"name": "api"}]} | fields
+
+
+NAMING = "must be lower-case letters, digits and '-'"
+SHARE = "must be a number of connections, such as 120, or a share of maxConnections"
+NOTHING_LEFT = "reservedConnections (10 unless written) and headroom leave nothing of maxConnections"
+SAME_TARGET = "two workloads have the same target, but a controller belongs to one"
+DEMAND_PAIR = "requestsPerSecond and holdMilliseconds belong together: write both, or concurrency alone"
+NEEDS_POOLER = "a workload of mode Pooled or NullPool needs a pooler"
+NEEDS_CA = "VerifyCA and VerifyFull need caSecretRef"
+VARIABLE = "a variable must be letters, digits and '_', not beginning with a digit"
+BOOLEAN_OFF = 'write "Off" in quotes'
+WHOLE_NUMBER = "must be a whole number"
+
+REFUSALS: dict[str, Refusal] = {
+    "nothing is left beside the reserve": Refusal(
+        spec(maxConnections=40, reservedConnections=40), "spec", NOTHING_LEFT
+    ),
+    "nothing is left beside the reserve that nobody wrote": Refusal(spec(maxConnections=10), "spec", NOTHING_LEFT),
+    "nothing is left beside reserve and headroom": Refusal(spec(headroom=90), "spec", NOTHING_LEFT),
+    "no maxConnections": Refusal({"workloads": [{"name": "api"}]}, "spec.maxConnections", "Required value"),
+    "no workloads at all": Refusal({"maxConnections": 100}, "spec.workloads", "Required value"),
+    "an empty list of workloads": Refusal(spec(workloads=[]), "spec.workloads", "should have at least 1 items"),
+    "a workload without a name": Refusal(spec(workloads=[{}]), "spec.workloads[0].name", "Required value"),
+    "a workload twice": Refusal(
+        spec(workloads=[{"name": "api"}, {"name": "b"}, {"name": "api"}]),
+        "spec.workloads[2]",
+        'Duplicate value: {"name":"api"}',
+    ),
+    "one target twice": Refusal(
+        spec(workloads=[{"name": "a", "targetRef": {"name": "x"}}, {"name": "b", "targetRef": {"name": "x"}}]),
+        "spec.workloads",
+        SAME_TARGET,
+    ),
+    "a target that is the default of another workload": Refusal(
+        spec(workloads=[{"name": "api"}, {"name": "b", "targetRef": {"name": "api"}}]), "spec.workloads", SAME_TARGET
+    ),
+    "a workload's name with a capital": Refusal(workload(name="Api"), "spec.workloads[0].name", NAMING),
+    "a workload's name that ends with a dash": Refusal(workload(name="api-"), "spec.workloads[0].name", NAMING),
+    "a workload's name that is too long for a label": Refusal(
+        workload(name="a" * 64), "spec.workloads[0].name", "63", online="may not be more than 63 bytes"
+    ),
+    "a floor above the ceiling": Refusal(
+        workload(minPerProcess=30, maxPerProcess=20),
+        "spec.workloads[0].minPerProcess",
+        "must not be above maxPerProcess",
+    ),
+    "a floor above the ceiling that nobody wrote": Refusal(
+        workload(minPerProcess=21), "spec.workloads[0].minPerProcess", "maxPerProcess (20 unless written)"
+    ),
+    "more pools than connections": Refusal(
+        workload(maxPerProcess=1, pools=[{"name": "read"}, {"name": "write"}]),
+        "spec.workloads[0].pools",
+        "each pool needs a connection of its own",
+    ),
+    "a pool twice": Refusal(
+        workload(pools=[{"name": "read"}, {"name": "read"}]),
+        "spec.workloads[0].pools[1]",
+        'Duplicate value: {"name":"read"}',
+    ),
+    "a pool whose name makes no variable": Refusal(
+        workload(pools=[{"name": "1st"}]), "spec.workloads[0].pools[0].name", "beginning with a letter"
+    ),
+    "an empty list of pools": Refusal(workload(pools=[]), "spec.workloads[0].pools", "should have at least 1 items"),
+    "a container twice": Refusal(
+        workload(containers=["app", "app"]), "spec.workloads[0].containers[1]", 'Duplicate value: "app"'
+    ),
+    "an unknown mode": Refusal(
+        workload(mode="Poold"), "spec.workloads[0].mode", 'supported values: "Auto", "Direct", "Pooled", "NullPool"'
+    ),
+    "an unknown route": Refusal(workload(route="Dns"), "spec.workloads[0].route", 'supported values: "None", "Env"'),
+    "an unknown admission": Refusal(spec(admission="Lax"), "spec.admission", 'supported values: "Strict", "Available"'),
+    "an unknown update mode": Refusal(
+        spec(updateMode="Auto"), "spec.updateMode", 'supported values: "Off", "Initial", "Recreate", "Live"'
+    ),
+    "an update mode Off that YAML read as a boolean": Refusal(
+        spec(updateMode=False), "spec.updateMode", BOOLEAN_OFF, online='supported values: "Off", "Initial"'
+    ),
+    "a workload's update mode Off that YAML read as a boolean": Refusal(
+        workload(updateMode=False),
+        "spec.workloads[0].updateMode",
+        BOOLEAN_OFF,
+        online='must be of type string: "boolean"',
+    ),
+    "tuning Off that YAML read as a boolean": Refusal(
+        spec(tuning={"mode": False}), "spec.tuning.mode", BOOLEAN_OFF, online='must be of type string: "boolean"'
+    ),
+    "a demand in both forms": Refusal(
+        workload(demand={"concurrency": 5, "requestsPerSecond": 5, "holdMilliseconds": 5}),
+        "spec.workloads[0].demand",
+        "write either concurrency, or requestsPerSecond with holdMilliseconds, but not both",
+    ),
+    "a demand with a rate that nobody holds": Refusal(
+        workload(demand={"requestsPerSecond": 400}), "spec.workloads[0].demand", DEMAND_PAIR
+    ),
+    "a demand with a hold of no rate": Refusal(
+        workload(demand={"holdMilliseconds": 50}), "spec.workloads[0].demand", DEMAND_PAIR
+    ),
+    "an empty demand": Refusal(
+        workload(demand={}), "spec.workloads[0].demand", "write concurrency, or requestsPerSecond with holdMilliseconds"
+    ),
+    "a demand per pod": Refusal(
+        workload(demand={"concurrency": 5, "per": "Pod"}),
+        "spec.workloads[0].demand.per",
+        'supported values: "Workload", "Process"',
+    ),
+    "no percent": Refusal(workload(max="0%"), "spec.workloads[0].max", SHARE),
+    "more than all": Refusal(workload(max="150%"), "spec.workloads[0].max", SHARE),
+    "a percent below zero": Refusal(workload(max="-5%"), "spec.workloads[0].max", SHARE),
+    "a percent with a fraction": Refusal(workload(max="12.5%"), "spec.workloads[0].max", SHARE),
+    "a number in quotes as max": Refusal(workload(max="120"), "spec.workloads[0].max", SHARE),
+    "zero as max": Refusal(workload(max=0), "spec.workloads[0].max", SHARE),
+    "a negative max": Refusal(workload(max=-1), "spec.workloads[0].max", SHARE),
+    "a boolean as max": Refusal(
+        workload(max=True), "spec.workloads[0].max", SHARE, online='must be of type integer,string: "boolean"'
+    ),
+    "negative maxConnections": Refusal(
+        spec(maxConnections=-1), "spec.maxConnections", "should be greater than or equal to 1"
+    ),
+    "negative reservedConnections": Refusal(
+        spec(reservedConnections=-1), "spec.reservedConnections", "should be greater than or equal to 0"
+    ),
+    "negative headroom": Refusal(spec(headroom=-1), "spec.headroom", "should be greater than or equal to 0"),
+    "no processes": Refusal(workload(processes=0), "spec.workloads[0].processes", "greater than or equal to 1"),
+    "no pods": Refusal(workload(maxPods=0), "spec.workloads[0].maxPods", "greater than or equal to 1"),
+    "no weight": Refusal(workload(weight=0), "spec.workloads[0].weight", "greater than or equal to 1"),
+    "negative extraPerPod": Refusal(
+        workload(extraPerPod=-1), "spec.workloads[0].extraPerPod", "greater than or equal to 0"
+    ),
+    "a port that does not exist": Refusal(
+        spec(database={"host": "db", "port": 65536}), "spec.database.port", "less than or equal to 65535"
+    ),
+    "a number in quotes": Refusal(
+        spec(maxConnections="100"),
+        "spec.maxConnections",
+        "must be a whole number; write 100, without quotes",
+        online='must be of type integer: "string"',
+    ),
+    "a fraction": Refusal(
+        spec(headroom=1.5), "spec.headroom", WHOLE_NUMBER, online='must be of type integer: "number"'
+    ),
+    "a boolean for a number": Refusal(
+        spec(headroom=True), "spec.headroom", WHOLE_NUMBER, online='must be of type integer: "boolean"'
+    ),
+    "a word for a boolean": Refusal(
+        workload(pool={"prePing": "yes"}),
+        "spec.workloads[0].pool.prePing",
+        "must be true or false, without quotes",
+        online='must be of type boolean: "string"',
+    ),
+    "a mapping for a list": Refusal(
+        spec(workloads={"api": {}}), "spec.workloads", "must be a list", online='unknown field "spec.workloads.api"'
+    ),
+    "a word for a mapping": Refusal(
+        workload(demand="high"),
+        "spec.workloads[0].demand",
+        "must be a mapping of fields",
+        online='must be of type object: "string"',
+    ),
+    "a database without a host": Refusal(spec(database={"name": "x"}), "spec.database.host", "Required value"),
+    "a certificate authority is needed and not named": Refusal(
+        spec(database={"host": "db", "tls": {"mode": "VerifyFull"}}), "spec.database.tls", NEEDS_CA
+    ),
+    "a certificate authority is needed and not named, for VerifyCA": Refusal(
+        spec(database={"host": "db", "tls": {"mode": "VerifyCA"}}), "spec.database.tls", NEEDS_CA
+    ),
+    "the name of a Secret with a capital": Refusal(
+        spec(database={"host": "db", "credentialsSecretRef": {"name": "Monitor"}}),
+        "spec.database.credentialsSecretRef.name",
+        "must be lower-case letters, digits, '-' and '.'",
+    ),
+    "an external pooler that is not described": Refusal(
+        spec(pooler={"mode": "External"}), "spec.pooler", "mode External needs external"
+    ),
+    "an external pooler that is not used": Refusal(
+        spec(pooler={"external": {"host": "pgb", "connections": 20}}),
+        "spec.pooler.external",
+        "external is used only with mode External",
+    ),
+    "a pooler's minimum above its maximum": Refusal(
+        spec(pooler={"minConnections": 20, "maxConnections": 10}),
+        "spec.pooler.minConnections",
+        "minConnections must not be above maxConnections",
+    ),
+    "NullPool without a pooler": Refusal(
+        workload(mode="NullPool") | {"pooler": {"mode": "Never"}}, "spec", NEEDS_POOLER
+    ),
+    "Pooled without a pooler": Refusal(workload(mode="Pooled") | {"pooler": {"mode": "Never"}}, "spec", NEEDS_POOLER),
+    "namespaces by a selector that is missing": Refusal(
+        spec(allowedNamespaces={"from": "Selector"}), "spec.allowedNamespaces", "from: Selector needs selector"
+    ),
+    "a selector that is not used": Refusal(
+        spec(allowedNamespaces={"selector": {"matchLabels": {"a": "b"}}}),
+        "spec.allowedNamespaces.selector",
+        "selector is used only with from: Selector",
+    ),
+    "a variable that begins with a digit": Refusal(
+        workload(env={"names": {"poolSize": "1ST"}}), "spec.workloads[0].env.names", VARIABLE
+    ),
+    "a variable with a dash": Refusal(
+        workload(env={"names": {"poolSize": "MY-SIZE"}}), "spec.workloads[0].env.names", VARIABLE
+    ),
+    "one variable for two settings": Refusal(
+        workload(env={"names": {"poolSize": "SIZE", "poolMaxSize": "SIZE"}}),
+        "spec.workloads[0].env.names",
+        "two settings have the same variable",
+    ),
+    "a setting that does not exist": Refusal(
+        workload(env={"names": {"size": "SIZE"}}), "spec.workloads[0].env.names", "a setting must be one of poolSize"
+    ),
+    "an unknown field": Refusal(
+        spec(maxConnection=5),
+        "spec.maxConnection",
+        "unknown field; did you mean maxConnections?",
+        online='unknown field "spec.maxConnection"',
+    ),
+    "an unknown field of a workload": Refusal(
+        workload(minPerProces=5),
+        "spec.workloads[0].minPerProces",
+        "unknown field; did you mean minPerProcess?",
+        online='unknown field "spec.workloads[0].minPerProces"',
+    ),
+}
+
+ACCEPTED: dict[str, dict[str, Any]] = {
+    "the smallest useful budget": {"maxConnections": 200, "workloads": [{"name": "api"}, {"name": "worker"}]},
+    "max above maxConnections": workload(max=120),
+    "all of maxConnections": workload(max="100%"),
+    "overflow at maxPerProcess": workload(maxPerProcess=5, pool={"maxOverflow": 5}),
+    "one connection is left": spec(maxConnections=11),
+    "one name, two kinds": spec(
+        workloads=[{"name": "a"}, {"name": "b", "targetRef": {"kind": "StatefulSet", "name": "a"}}]
+    ),
+    "fields that are null count as absent": spec(updateMode=None, pooler=None) | {"database": None},
+    "a workload whose optional fields are null": workload(demand=None, max=None, pools=None),
+    "update mode Off": spec(updateMode="Off"),
+    "demand by rate and hold": workload(demand={"requestsPerSecond": 400, "holdMilliseconds": 50}),
+    "everything": {
+        "maxConnections": 200,
+        "reservedConnections": 10,
+        "headroom": 5,
+        "database": {
+            "host": "orders-db.shop.svc",
+            "port": 5432,
+            "name": "orders",
+            "credentialsSecretRef": {"name": "orders-db-monitor"},
+            "tls": {"mode": "VerifyFull", "caSecretRef": {"name": "orders-db-ca", "key": "ca.crt"}},
+        },
+        "admission": "Available",
+        "updateMode": "Recreate",
+        "pooler": {
+            "mode": "External",
+            "poolMode": "session",
+            "external": {"host": "pgb", "port": 6432, "connections": 50, "preparedStatements": False},
+            "when": {"processesAbove": 4, "plannedAbovePercent": 50},
+        },
+        "tuning": {"mode": "Recommend"},
+        "allowedNamespaces": {
+            "from": "Selector",
+            "selector": {
+                "matchLabels": {"team": "orders"},
+                "matchExpressions": [{"key": "tier", "operator": "In", "values": ["a", "b"]}],
+            },
+        },
+        "workloads": [
+            {
+                "name": "api",
+                "targetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "api"},
+                "containers": ["app"],
+                "mode": "Direct",
+                "route": "Env",
+                "processes": 4,
+                "maxPods": 12,
+                "weight": 2,
+                "max": "50%",
+                "minPerProcess": 2,
+                "maxPerProcess": 20,
+                "extraPerPod": 1,
+                "demand": {"concurrency": 100, "headroomPercent": 10, "per": "Process"},
+                "pool": {
+                    "maxOverflow": 5,
+                    "timeoutMilliseconds": 1500,
+                    "recycleSeconds": 60,
+                    "prePing": False,
+                    "statementTimeoutMilliseconds": 5000,
+                    "commandTimeoutMilliseconds": 5000,
+                },
+                "pools": [{"name": "read", "weight": 4}, {"name": "write"}],
+                "updateMode": "Off",
+                "env": {"profile": "Default", "names": {"poolSize": "MY_POOL_SIZE"}},
+            }
+        ],
+    },
+}
