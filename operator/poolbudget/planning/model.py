@@ -1,0 +1,147 @@
+"""The values that planning takes and gives. `planning.plan` fills them in; operator, webhook and CLI read them.
+
+All numbers are connections unless the name says otherwise.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from poolbudget.api.v1alpha1 import PoolBudgetSpec, Workload, WorkloadMode
+from poolbudget.detection.podspec import PodSpec
+
+
+class BudgetKey(NamedTuple):
+    """Which PoolBudget."""
+
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
+class WorkloadKey(NamedTuple):
+    """Which workload of which PoolBudget; sorts by namespace, budget, workload."""
+
+    namespace: str
+    budget: str
+    workload: str
+
+    @property
+    def budget_key(self) -> BudgetKey:
+        """The budget that the workload belongs to."""
+        return BudgetKey(self.namespace, self.budget)
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.budget}/{self.workload}"
+
+
+class TargetKey(NamedTuple):
+    """Which controller: `kind` alone tells it apart, as the API groups of the supported kinds do not share kinds."""
+
+    kind: str
+    namespace: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """One PoolBudget object. `created` is its creationTimestamp (RFC 3339) or, offline, its place in the input."""
+
+    key: BudgetKey
+    spec: PoolBudgetSpec
+    generation: int = 1
+    created: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a controller says of its pods.
+
+    `desired`: the pods that it wants now. `steady`: the most that it wants without a rollout (desired, or its
+    autoscaler's maximum); None where the manifest cannot tell, then `unknown` says why and what to write. `surges`: a
+    rollout starts a pod beside the old ones. `revision`: the label value that marks pods of its newest template, None
+    where not known.
+    """
+
+    key: TargetKey
+    desired: int
+    steady: int | None
+    surges: bool
+    template: PodSpec | None
+    unknown: str = ""
+    revision: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What the server says of itself. `reserved`: slots that it keeps from ordinary roles."""
+
+    max_connections: int
+    reserved: int
+
+
+@dataclass(frozen=True, slots=True)
+class PoolShare:
+    """One pool of one process: SQLAlchemy's pool_size and max_overflow. `name` is empty where there is only one."""
+
+    name: str
+    size: int
+    overflow: int
+
+
+@dataclass(frozen=True, slots=True)
+class WorkloadPlan:
+    """What one workload gets.
+
+    `processes`: per pod. `share`: connections of one process over all its pools. `floor`: the least share it works
+    with. `per_pod` = processes x share + extra_per_pod. `planned` = peak x per_pod is set aside for it. `workload` is
+    as declared, with the connections that detection found outside the pools added to `extra_per_pod`.
+
+    `fits` is False where the workload gets nothing and its pods wait: then `share`, `pools` and `per_pod` are those
+    of its floor, as far as it is known, and `planned` is 0. `reason` and `message` say why in any case.
+    """
+
+    key: WorkloadKey
+    workload: Workload
+    mode: WorkloadMode
+    reason: str
+    message: str
+    fits: bool
+    processes: int | None
+    steady: int
+    peak: int
+    desired: int
+    floor: int
+    share: int
+    pools: tuple[PoolShare, ...]
+    per_pod: int
+    planned: int
+    safe_max_replicas: int
+    revision: str | None = None
+
+    def bound(self, processes: int, share: int) -> int:
+        """Return the connections that a pod with `processes` processes may open at `share` each."""
+        return processes * share + self.workload.extra_per_pod
+
+
+@dataclass(frozen=True, slots=True)
+class ServerPlan:
+    """How one server is divided. `usable` may be negative: overcommitment is shown, never clamped.
+
+    `needed` is what the floors of all workloads would take. `conflicts` are the budgets that no longer fit beside
+    older ones. `observed` is what the plan took the server to have.
+    """
+
+    usable: int
+    planned: int
+    needed: int
+    workloads: Mapping[WorkloadKey, WorkloadPlan]
+    conflicts: frozenset[BudgetKey] = frozenset()
+    observed: Observed | None = None
+
+    @property
+    def fits(self) -> bool:
+        """Whether every workload gets at least its floor."""
+        return all(w.fits for w in self.workloads.values())

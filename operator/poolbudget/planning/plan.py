@@ -1,0 +1,161 @@
+"""Plan one server: what every workload of all its budgets gets. A pure function of one picture of the cluster.
+
+`reconcile` calls `plan_server` at every round and `poolbudget plan` once for every server of the input.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from ipaddress import ip_address
+
+from poolbudget.planning.divide import divide
+from poolbudget.planning.model import (
+    Budget,
+    BudgetKey,
+    Observed,
+    ServerPlan,
+    Target,
+    TargetKey,
+    WorkloadKey,
+    WorkloadPlan,
+)
+from poolbudget.planning.sizing import Sized, planned, refused, size, target_key
+
+CLUSTER_DOMAIN = "cluster.local"
+
+
+def server_key(budget: Budget) -> str:
+    """Return which server a budget divides: host:port with in-cluster names made full; without a database, itself.
+
+    A host of one label is a Service of the budget's namespace and one of two labels a Service of another, as the
+    resolver of a pod takes them first.
+    """
+    database = budget.spec.database
+    if database is None:
+        return str(budget.key)
+    host = database.host.lower().removesuffix(".")
+    if _is_address(host):
+        return f"[{host}]:{database.port}" if ":" in host else f"{host}:{database.port}"
+    if "." not in host:
+        host = f"{host}.{budget.key.namespace}"
+    if host.count(".") == 1:
+        host = f"{host}.svc"
+    if host.endswith(".svc"):
+        host = f"{host}.{CLUSTER_DOMAIN}"
+    return f"{host}:{database.port}"
+
+
+def usable_connections(budgets: Iterable[Budget], observed: Observed | None) -> int:
+    """Return the smallest number that any budget of the server leaves to hand out.
+
+    Negative where there is too little.
+    """
+    return min(_usable(budget, observed) for budget in budgets)
+
+
+def plan_server(
+    budgets: Sequence[Budget], targets: Mapping[TargetKey, Target], observed: Observed | None
+) -> ServerPlan:
+    """Return the plan of all budgets of one server. `observed` is None where the server is not read (offline).
+
+    A workload that cannot be planned gets nothing, and the others are planned without it.
+    """
+    usable = usable_connections(budgets, observed)
+    sizes = [size(b, w, targets.get(target_key(b, w))) for b in budgets for w in b.spec.workloads]
+    claimants = {s.key: s for s in sizes if isinstance(s, Sized) and s.floor <= s.ceiling}
+    admission = _admit(budgets, claimants.values(), usable)
+    admitted = [s for s in claimants.values() if s.key.budget_key in admission.taken]
+    shares = divide([s.claim for s in admitted], usable)
+    workloads = {s.key: _decide(s, admission, shares, usable) for s in sizes}
+    return ServerPlan(
+        usable=usable,
+        planned=sum(w.planned for w in workloads.values()),
+        needed=sum(s.claim.floor_cost for s in claimants.values()),
+        workloads=workloads,
+        conflicts=frozenset(key for key, (reason, _) in admission.refused.items() if reason == "Conflict"),
+        observed=observed,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """Which budgets are divided: `taken`, with what their floors take; the others with reason and message."""
+
+    taken: Mapping[BudgetKey, int]
+    floors: Mapping[BudgetKey, int]
+    refused: Mapping[BudgetKey, tuple[str, str]]
+
+    def beside(self, key: BudgetKey) -> int:
+        """Return what the floors of a budget take, together with those of all other budgets that are divided."""
+        return sum(self.taken.values()) + (0 if key in self.taken else self.floors[key])
+
+
+def _admit(budgets: Sequence[Budget], claimants: Iterable[Sized], usable: int) -> Admission:
+    """Take budgets, oldest first, as long as all their floors fit beside those already taken."""
+    floors = {budget.key: 0 for budget in budgets}
+    for sized in claimants:
+        floors[sized.key.budget_key] += sized.claim.floor_cost
+    taken: dict[BudgetKey, int] = {}
+    refusals: dict[BudgetKey, tuple[str, str]] = {}
+    for budget in sorted(budgets, key=lambda b: (b.created, b.key)):
+        need, others = floors[budget.key], sum(taken.values())
+        if others + need <= usable:
+            taken[budget.key] = need
+        elif need > usable or not taken:
+            refusals[budget.key] = ("DoesNotFit", f"{budget.key.name} would need {_excess(need, usable)}")
+        else:
+            older = ", ".join(str(key) for key in taken)
+            message = f"{budget.key.name} and the older {older} would need {_excess(others + need, usable)}"
+            refusals[budget.key] = ("Conflict", message)
+    return Admission(taken, floors, refusals)
+
+
+def _excess(needed: int, usable: int) -> str:
+    remedy = "lower replicas, processes or minPerProcess, or raise maxConnections"
+    return f"{needed} of {usable} connections at the floor, {needed - usable} too many: {remedy}"
+
+
+def _decide(
+    sized: Sized | WorkloadPlan, admission: Admission, shares: Mapping[WorkloadKey, int], usable: int
+) -> WorkloadPlan:
+    if isinstance(sized, WorkloadPlan):
+        return sized
+    safe = _safe_max_replicas(sized, admission, usable)
+    if sized.ceiling < sized.floor:
+        return refused(sized, "CeilingBelowFloor", _ceiling_below_floor(sized), safe)
+    if refusal := admission.refused.get(sized.key.budget_key):
+        return refused(sized, *refusal, safe)
+    return planned(sized, shares[sized.key], safe)
+
+
+def _safe_max_replicas(sized: Sized, admission: Admission, usable: int) -> int:
+    """Return the largest steady count for which all floors, the other workloads as they are, still fit.
+
+    0 if none does.
+    """
+    own = sized.claim.floor_cost if sized.floor <= sized.ceiling else 0
+    room = usable - (admission.beside(sized.key.budget_key) - own)
+    most = min(room, sized.most) if sized.most is not None else room
+    return max(0, most // sized.pod_floor - (sized.peak - sized.steady))
+
+
+def _ceiling_below_floor(sized: Sized) -> str:
+    needed = sized.peak * sized.pod_floor
+    remedy = "raise max, or lower replicas, processes or minPerProcess"
+    allowed = f"max allows {sized.most} connections"
+    return f"{allowed} and {sized.peak} pods need {needed} at the floor of {sized.floor}: {remedy}"
+
+
+def _usable(budget: Budget, observed: Observed | None) -> int:
+    spec = budget.spec
+    if observed is None:
+        return spec.max_connections - spec.reserved_connections - spec.headroom
+    reserved = max(spec.reserved_connections, observed.reserved)
+    return min(spec.max_connections, observed.max_connections) - reserved - spec.headroom
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,141 @@
+"""The settings that a pod gets: which variables carry them, and their values.
+
+The webhook asks `setting_names` which variables to inject, as references to annotations of the pod; the operator
+writes those annotations with `setting_values` when it grants. Both know of a setting only if it has a value: a
+reference to an annotation that is not there is an empty string, and `int("")` ends the application.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+
+from poolbudget.api.v1alpha1 import Database, PoolBudgetSpec, Route, SettingName, Workload
+from poolbudget.planning.model import BudgetKey, PoolShare
+
+ANNOTATION_PREFIX = "env.poolbudget.dev/"
+DEFAULT_PROFILE = "Default"
+MOST_CHARACTERS = 63
+"""Of the name part of an annotation's key, and of application_name in Postgres (NAMEDATALEN - 1)."""
+HASH_CHARACTERS = 8
+VALID_KEY_NAME = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?")
+
+POOL_VARIABLES: Mapping[SettingName, str] = {
+    SettingName.POOL_SIZE: "DB_POOL_SIZE",
+    SettingName.MAX_OVERFLOW: "DB_MAX_OVERFLOW",
+    SettingName.POOL_CLASS: "DB_POOL_CLASS",
+    SettingName.POOL_MIN_SIZE: "DB_POOL_MIN_SIZE",
+    SettingName.POOL_MAX_SIZE: "DB_POOL_MAX_SIZE",
+    SettingName.POOL_TIMEOUT: "DB_POOL_TIMEOUT",
+    SettingName.POOL_RECYCLE: "DB_POOL_RECYCLE",
+    SettingName.POOL_PRE_PING: "DB_POOL_PRE_PING",
+    SettingName.STATEMENT_CACHE_SIZE: "DB_STATEMENT_CACHE_SIZE",
+    SettingName.PREPARED_STATEMENT_CACHE_SIZE: "DB_PREPARED_STATEMENT_CACHE_SIZE",
+    SettingName.COMMAND_TIMEOUT: "DB_COMMAND_TIMEOUT",
+    SettingName.STATEMENT_TIMEOUT: "DB_STATEMENT_TIMEOUT",
+}
+"""What every pool has of its own: the variables of a named pool carry its name in front."""
+
+POD_VARIABLES: Mapping[SettingName, str] = {
+    SettingName.APPLICATION_NAME: "DB_APPLICATION_NAME",
+    SettingName.HOST: "DB_HOST",
+    SettingName.PORT: "DB_PORT",
+}
+"""What all pools of a pod share."""
+
+VARIABLES = {**POOL_VARIABLES, **POD_VARIABLES}
+
+
+def setting_names(spec: PoolBudgetSpec, workload: Workload) -> dict[str, tuple[str, SettingName]]:
+    """Return the variables that a pod of the workload gets, in order: name to pool ("" for none) and setting."""
+    pools = [pool.name for pool in workload.pools or ()] or [""]
+    names = {}
+    for pool in pools:
+        prefix = f"{pool.upper().replace('-', '_')}_" if pool else ""
+        for setting in _settings_of_a_pool(workload):
+            names[prefix + _variable(workload, setting)] = (pool, setting)
+    for setting in _settings_of_a_pod(spec, workload):
+        names[_variable(workload, setting)] = ("", setting)
+    return names
+
+
+def setting_values(
+    budget: BudgetKey, spec: PoolBudgetSpec, workload: Workload, pools: Sequence[PoolShare]
+) -> dict[str, str]:
+    """Return the value of every variable of `setting_names` for a pod whose processes have these pools."""
+    by_pool = {pool.name: _values_of_a_pool(workload, pool) for pool in pools}
+    of_pod = _values_of_a_pod(budget, spec.database, workload)
+    return {
+        variable: by_pool[pool][setting] if setting in POOL_VARIABLES else of_pod[setting]
+        for variable, (pool, setting) in setting_names(spec, workload).items()
+    }
+
+
+def annotation_key(variable: str) -> str:
+    """Return the key of the annotation that holds a variable's value.
+
+    A name that is no valid name part of a key
+    (https://kubernetes.io/docs/concepts/overview/working-with-objects/annotations/), as it is too long or begins or
+    ends with `_`, is shortened, and told apart by its hash.
+    """
+    return f"{ANNOTATION_PREFIX}{_shortened(variable, valid=VALID_KEY_NAME.fullmatch(variable) is not None)}"
+
+
+def _shortened(name: str, *, valid: bool = True) -> str:
+    """Return `name`, or its beginning and a hash where it is too long or not valid.
+
+    It begins with a letter or digit.
+    """
+    if valid and len(name) <= MOST_CHARACTERS:
+        return name
+    digest = sha256(name.encode()).hexdigest()[:HASH_CHARACTERS]
+    stem = name[: MOST_CHARACTERS - HASH_CHARACTERS - 1].lstrip("-_.")
+    return f"{stem}-{digest}" if stem else digest
+
+
+def _variable(workload: Workload, setting: SettingName) -> str:
+    return workload.env.names.get(setting, VARIABLES[setting])
+
+
+def _settings_of_a_pool(workload: Workload) -> list[SettingName]:
+    declared = {
+        SettingName.COMMAND_TIMEOUT: workload.pool.command_timeout_milliseconds,
+        SettingName.STATEMENT_TIMEOUT: workload.pool.statement_timeout_milliseconds,
+    }
+    return [setting for setting in POOL_VARIABLES if declared.get(setting, True) is not None]
+
+
+def _settings_of_a_pod(spec: PoolBudgetSpec, workload: Workload) -> list[SettingName]:
+    routed = workload.route is Route.ENV and spec.database is not None
+    return list(POD_VARIABLES) if routed else [SettingName.APPLICATION_NAME]
+
+
+def _values_of_a_pool(workload: Workload, pool: PoolShare) -> dict[SettingName, str]:
+    options = workload.pool
+    return {
+        SettingName.POOL_SIZE: str(pool.size),
+        SettingName.MAX_OVERFLOW: str(pool.overflow),
+        SettingName.POOL_CLASS: "AsyncAdaptedQueuePool",
+        SettingName.POOL_MIN_SIZE: "1",
+        SettingName.POOL_MAX_SIZE: str(pool.size + pool.overflow),
+        SettingName.POOL_TIMEOUT: _seconds(options.timeout_milliseconds),
+        SettingName.POOL_RECYCLE: str(options.recycle_seconds),
+        SettingName.POOL_PRE_PING: str(options.pre_ping).lower(),
+        SettingName.STATEMENT_CACHE_SIZE: "100",
+        SettingName.PREPARED_STATEMENT_CACHE_SIZE: "100",
+        SettingName.COMMAND_TIMEOUT: _seconds(options.command_timeout_milliseconds or 0),
+        SettingName.STATEMENT_TIMEOUT: str(options.statement_timeout_milliseconds),
+    }
+
+
+def _values_of_a_pod(budget: BudgetKey, database: Database | None, workload: Workload) -> dict[SettingName, str]:
+    # Postgres cuts application_name silently; a hash keeps long names apart.
+    values = {SettingName.APPLICATION_NAME: _shortened(f"{budget.namespace}/{workload.name}")}
+    if database is not None:
+        values |= {SettingName.HOST: database.host, SettingName.PORT: str(database.port)}
+    return values
+
+
+def _seconds(milliseconds: int) -> str:
+    """Return seconds as the shortest decimal: 30000 is 30, 1500 is 1.5."""
+    whole, rest = divmod(milliseconds, 1000)
+    return f"{whole}.{rest:03}".rstrip("0").rstrip(".")

@@ -1,0 +1,188 @@
+"""What one workload claims, from its spec and its target; or why it cannot be planned.
+
+`planning.plan` sizes every workload of a server with `size`, divides, and then asks `planned` or `refused` for the
+result.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from poolbudget.api.v1alpha1 import PoolBudgetSpec, PoolerMode, Workload, WorkloadMode
+from poolbudget.detection.processes import Unknown
+from poolbudget.planning.demand import ceilings, most_connections
+from poolbudget.planning.divide import Claim
+from poolbudget.planning.model import Budget, Target, TargetKey, WorkloadKey, WorkloadPlan
+from poolbudget.planning.pools import split
+from poolbudget.planning.processes import pod_processes
+from poolbudget.planning.settings import DEFAULT_PROFILE
+from poolbudget.planning.targets import TARGETS
+
+DEFAULT_FLOOR = 2
+NEVER_SURGES = frozenset({"StatefulSet", "ReplicaSet", "DaemonSet", "Job", "CronJob", "ScaledJob"})
+"""Kinds whose rollout starts no pod beside the old ones unless the object says so (a DaemonSet's maxSurge)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sized:
+    """A workload that can be planned. `limits`: connections per process, by the field of the spec that sets each.
+
+    `most`: the workload's `max` in connections.
+    """
+
+    key: WorkloadKey
+    workload: Workload
+    processes: int
+    steady: int
+    peak: int
+    desired: int
+    floor: int
+    limits: Mapping[str, int]
+    most: int | None
+    revision: str | None
+
+    @property
+    def ceiling(self) -> int:
+        """The most connections per process, whatever is left of the server."""
+        return min(self.limits.values())
+
+    @property
+    def claim(self) -> Claim:
+        """The workload as `planning.divide` takes it."""
+        return Claim(
+            self.key,
+            self.floor,
+            self.ceiling,
+            self.workload.weight,
+            step=self.peak * self.processes,
+            fixed=self.peak * self.workload.extra_per_pod,
+        )
+
+    @property
+    def pod_floor(self) -> int:
+        """What one pod takes at the floor."""
+        return self.processes * self.floor + self.workload.extra_per_pod
+
+
+def size(budget: Budget, workload: Workload, target: Target | None) -> Sized | WorkloadPlan:
+    """Return what a workload claims; or its plan, with the reason, where that cannot be told."""
+    key = WorkloadKey(budget.key.namespace, budget.key.name, workload.name)
+    if message := _not_yet_supported(budget.spec, workload):
+        return _unplanned(key, workload, "NotYetSupported", message, target)
+    if target is None and (workload.processes is None or workload.max_pods is None):
+        return _unplanned(key, workload, "TargetNotFound", _target_not_found(budget, workload), target)
+    processes = pod_processes(workload, target.template if target else None)
+    if isinstance(processes, Unknown):
+        return _unplanned(key, workload, "ProcessesUnknown", processes.message, target)
+    steady = workload.max_pods or (target.steady if target else None)
+    if steady is None and target is not None and target.steady is None:
+        return _unplanned(key, workload, "ReplicasUnknown", target.unknown, target, processes.count)
+    steady = max(1, steady or 0)
+    surges = target.surges if target else workload.target.kind not in NEVER_SURGES
+    peak = steady + surges
+    pools = len(workload.pools or ()) or 1
+    default_floor = min(1 if processes.prefork else DEFAULT_FLOOR, workload.max_per_process)
+    floor = max(workload.min_per_process or default_floor, pools)
+    workload = workload.model_copy(update={"extra_per_pod": workload.extra_per_pod + processes.extra})
+    most = most_connections(workload.max, budget.spec.max_connections)
+    limits = ceilings(workload, most, floor=floor, steady=steady, peak=peak, processes=processes.count)
+    return Sized(
+        key=key,
+        workload=workload,
+        processes=processes.count,
+        steady=steady,
+        peak=peak,
+        desired=target.desired if target else 0,
+        floor=floor,
+        limits=limits,
+        most=most,
+        revision=target.revision if target else None,
+    )
+
+
+def planned(sized: Sized, share: int, safe_max_replicas: int) -> WorkloadPlan:
+    """Return the plan of a workload that gets `share` connections for each process."""
+    each = f"each of {sized.processes} processes" if sized.processes > 1 else "its process"
+    limit = min(sized.limits, key=lambda name: sized.limits[name])
+    why = f"limited by {limit}" if share == sized.ceiling else "its part of what is usable"
+    message = f"{each} of a pod gets {share} connections, {why}"
+    return _plan(sized, "FitsDirectly", message, share=share, fits=True, safe_max_replicas=safe_max_replicas)
+
+
+def refused(sized: Sized, reason: str, message: str, safe_max_replicas: int) -> WorkloadPlan:
+    """Return the plan of a workload that gets nothing: it shows the floor."""
+    return _plan(sized, reason, message, share=sized.floor, fits=False, safe_max_replicas=safe_max_replicas)
+
+
+def _plan(sized: Sized, reason: str, message: str, *, share: int, fits: bool, safe_max_replicas: int) -> WorkloadPlan:
+    workload = sized.workload
+    per_pod = sized.processes * share + workload.extra_per_pod
+    return WorkloadPlan(
+        key=sized.key,
+        workload=workload,
+        mode=WorkloadMode.DIRECT,
+        reason=reason,
+        message=message,
+        fits=fits,
+        processes=sized.processes,
+        steady=sized.steady,
+        peak=sized.peak,
+        desired=sized.desired,
+        floor=sized.floor,
+        share=share,
+        pools=split(share, workload.pool.max_overflow, workload.pools),
+        per_pod=per_pod,
+        planned=sized.peak * per_pod if fits else 0,
+        safe_max_replicas=safe_max_replicas,
+        revision=sized.revision,
+    )
+
+
+def _unplanned(
+    key: WorkloadKey, workload: Workload, reason: str, message: str, target: Target | None, processes: int | None = None
+) -> WorkloadPlan:
+    steady = workload.max_pods or (target.steady if target and target.steady is not None else 0)
+    return WorkloadPlan(
+        key=key,
+        workload=workload,
+        mode=WorkloadMode.DIRECT if workload.mode is WorkloadMode.AUTO else workload.mode,
+        reason=reason,
+        message=message,
+        fits=False,
+        processes=processes or workload.processes,
+        steady=steady,
+        peak=steady + bool(steady and target and target.surges),
+        desired=target.desired if target else 0,
+        floor=0,
+        share=0,
+        pools=(),
+        per_pod=0,
+        planned=0,
+        safe_max_replicas=0,
+        revision=target.revision if target else None,
+    )
+
+
+def _not_yet_supported(spec: PoolBudgetSpec, workload: Workload) -> str:
+    """Return what of the workload cannot be honoured yet, and what to write instead; empty if all can."""
+    if workload.env.profile != DEFAULT_PROFILE:
+        return f"env.profile {workload.env.profile} is not supported yet: write {DEFAULT_PROFILE} and give env.names"
+    if workload.mode in {WorkloadMode.POOLED, WorkloadMode.NULL_POOL}:
+        return f"mode {workload.mode} is not supported yet: write Auto or Direct"
+    if workload.mode is WorkloadMode.AUTO and spec.pooler.mode in {PoolerMode.ALWAYS, PoolerMode.EXTERNAL}:
+        return (
+            f"pooler.mode {spec.pooler.mode} is not supported yet: write Auto or Never, or mode Direct in the workload"
+        )
+    return ""
+
+
+def _target_not_found(budget: Budget, workload: Workload) -> str:
+    target = workload.target
+    remedy = "correct `targetRef`, or set both `maxPods` and `processes` of the workload"
+    if target.kind not in TARGETS:
+        return f"targetRef.kind {target.kind} is none of {', '.join(TARGETS)}: {remedy}"
+    return f"there is no {target.kind} {budget.key.namespace}/{target.name}: {remedy}"
+
+
+def target_key(budget: Budget, workload: Workload) -> TargetKey:
+    """Return which controller a workload names."""
+    return TargetKey(workload.target.kind, budget.key.namespace, workload.target.name)
