@@ -1,0 +1,54 @@
+"""Who holds how much: what the database shows, set against what the ledger allows.
+
+Used for the snapshot (`elsewhere` is charged) and for the report. A session belongs to a pod by its client address.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from poolbudget.ledger.model import Ledger, Pod, Reservation
+from poolbudget.ledger.release import Sessions
+from poolbudget.planning.model import WorkloadKey
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """Sessions by whose they are. `strangers`: at addresses that belong to no charged pod."""
+
+    total: int
+    by_workload: Mapping[WorkloadKey, int]
+    strangers: int
+    exceeding: tuple[tuple[Reservation, int], ...]
+
+    def elsewhere(self, ordinary_reserve: int) -> int:
+        """Return what strangers hold beyond the reserve that is kept for them."""
+        return max(0, self.strangers - ordinary_reserve)
+
+
+def audit(ledger: Ledger, pods: Mapping[str, Pod], sessions: Sessions) -> Books:
+    """Tell apart the sessions of charged pods and those of strangers; name the pods that hold more than their grant."""
+    holders = _by_address(ledger, pods)
+    by_workload: Counter[WorkloadKey] = Counter()
+    exceeding = []
+    strangers = 0
+    for address, backends in sessions.by_address.items():
+        charged = holders.get(address, [])
+        if not charged:
+            strangers += backends
+            continue
+        by_workload[charged[0].workload] += backends
+        if backends > sum(reservation.connections for reservation in charged):
+            exceeding.append((charged[0], backends))
+    return Books(sessions.total, by_workload, strangers, tuple(exceeding))
+
+
+def _by_address(ledger: Ledger, pods: Mapping[str, Pod]) -> dict[str, list[Reservation]]:
+    """Return the reservations behind each address; the cache knows an address earlier than the ledger notes it."""
+    holders: dict[str, list[Reservation]] = {}
+    for uid, reservation in ledger.items():
+        pod = pods.get(uid)
+        address = (pod.address if pod else "") or reservation.address
+        if address:
+            holders.setdefault(address, []).append(reservation)
+    return holders

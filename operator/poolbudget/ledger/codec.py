@@ -1,0 +1,52 @@
+"""How the ledger is written down: one line per pod in the data of a ConfigMap, keyed by the pod's uid.
+
+    7f2c…: 32 shop/api-7c9d shop/orders-db/api kind-worker 10.244.0.7
+
+Plain words, because people read it with kubectl; short, because 5,000 of them must fit in one object (1 MiB).
+`act.ledger` reads and writes the object.
+"""
+
+from collections.abc import Mapping
+
+from poolbudget.ledger.model import Ledger, Reservation
+from poolbudget.planning.model import WorkloadKey
+
+_ABSENT = "-"
+
+
+class LedgerCorruptError(Exception):
+    """The ledger holds what this version did not write: nothing is granted until a person has looked at it."""
+
+
+def encode(ledger: Ledger) -> dict[str, str]:
+    """Return the `data` of the ConfigMap."""
+    return {uid: _line(reservation) for uid, reservation in sorted(ledger.items())}
+
+
+def decode(data: Mapping[str, str]) -> dict[str, Reservation]:
+    """Read the `data` of the ConfigMap; raise `LedgerCorruptError` rather than forget a reservation."""
+    return {uid: _reservation(uid, line) for uid, line in data.items()}
+
+
+def _line(r: Reservation) -> str:
+    return f"{r.connections} {r.namespace}/{r.pod} {r.workload} {r.node or _ABSENT} {r.address or _ABSENT}"
+
+
+def _reservation(uid: str, line: str) -> Reservation:
+    try:
+        connections, pod, workload, node, address = line.split(" ")
+        namespace, name = pod.split("/")
+        reservation = Reservation(
+            uid=uid,
+            connections=int(connections),
+            namespace=namespace,
+            pod=name,
+            workload=WorkloadKey(*workload.split("/")),
+            node="" if node == _ABSENT else node,
+            address="" if address == _ABSENT else address,
+        )
+    except (ValueError, TypeError) as error:
+        raise LedgerCorruptError(f"entry {uid}: {line!r} is not 'connections pod workload node address'") from error
+    if reservation.connections < 0:
+        raise LedgerCorruptError(f"entry {uid}: {connections} connections")
+    return reservation

@@ -1,0 +1,96 @@
+"""Which waiting pods start now, with how much; and why the others wait.
+
+Second step of `ledger.decide`. A pod is sized from its own spec, since a rollout may have changed its processes: the
+planned share for each of them, or the largest that fits, never below the floor.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from poolbudget.detection.processes import Unknown
+from poolbudget.ledger.model import Grant, Ledger, Pod, Wait
+from poolbudget.ledger.room import Room
+from poolbudget.planning.model import WorkloadKey, WorkloadPlan
+from poolbudget.planning.processes import pod_processes
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a waiting pod asks for, by its own spec. `replaces`: it belongs to a rollout whose old pods still run."""
+
+    pod: Pod
+    plan: WorkloadPlan
+    processes: int
+    replaces: bool
+
+    def bound(self, share: int) -> int:
+        """Return the connections of the pod at this share for each process."""
+        return self.plan.bound(self.processes, share)
+
+    @property
+    def rank(self) -> tuple[bool, int, str, str]:
+        """The order of grants: rollout replacements, priority, age."""
+        return (not self.replaces, -self.pod.priority, self.pod.created, self.pod.uid)
+
+
+def claims(
+    waiting: Iterable[Pod], plans: Mapping[WorkloadKey, WorkloadPlan], held: Iterable[Pod]
+) -> list[Claim | Wait]:
+    """Turn waiting pods to claims, or say at once why a pod cannot be sized. `held` are the pods charged now."""
+    old_revisions: dict[WorkloadKey, set[str | None]] = {}
+    for pod in held:
+        old_revisions.setdefault(pod.workload, set()).add(pod.revision)
+    return [_claim(pod, plans.get(pod.workload), old_revisions.get(pod.workload, set())) for pod in waiting]
+
+
+def grant_one(claim: Claim, room: Room, ledger: Ledger) -> Grant | Wait:
+    """Grant the largest share that fits now, up to the planned one; else say what is missing and who holds it."""
+    available = _available(claim, room)
+    needed = claim.bound(claim.plan.floor)
+    if available is None:
+        return Wait(claim.pod, "PodsBeyondPlan", _beyond_plan(claim, room))
+    if available < needed:
+        return Wait(claim.pod, "NoRoom", _shortfall(claim, needed, available, ledger))
+    share = min(claim.plan.share, (available - claim.plan.workload.extra_per_pod) // claim.processes)
+    grant = Grant(claim.pod, claim.bound(share), share)
+    room.take(claim.plan.key, grant.connections)
+    return grant
+
+
+def _claim(pod: Pod, plan: WorkloadPlan | None, held_revisions: set[str | None]) -> Claim | Wait:
+    if plan is None:
+        return Wait(pod, "WorkloadNotFound", f"no PoolBudget lists the workload {pod.workload}")
+    if not plan.fits:
+        return Wait(pod, plan.reason, plan.message)
+    processes = pod_processes(plan.workload, pod.spec)
+    if isinstance(processes, Unknown):
+        return Wait(pod, "ProcessesUnknown", processes.message)
+    newest = plan.revision is None or pod.revision == plan.revision
+    return Claim(pod, plan, processes.count, replaces=newest and bool(held_revisions - {pod.revision}))
+
+
+def _available(claim: Claim, room: Room) -> int | None:
+    """Return the room for this claim; None if the plan has no place for one more pod of the workload."""
+    key = claim.plan.key
+    options = []
+    if room.pods(key) < claim.plan.steady:
+        options.append(room.for_scale_up(key))
+    if claim.replaces and room.slot_is_free(key):
+        options.append(room.for_replacement(key))
+    return max(options, default=None)
+
+
+def _beyond_plan(claim: Claim, room: Room) -> str:
+    plan, pods = claim.plan, room.pods(claim.plan.key)
+    if claim.replaces:
+        return f"{pods} pods hold grants and the plan has room for {plan.peak}: waits until an old pod has ended"
+    return (
+        f"{pods} pods hold grants and the plan is made for {plan.steady}: "
+        "raise the replicas of the controller (or maxPods of the workload), or remove pods"
+    )
+
+
+def _shortfall(claim: Claim, needed: int, available: int, ledger: Ledger) -> str:
+    message = f"needs {needed}, free {available}"
+    holders = sorted(ledger.values(), key=lambda r: (r.workload != claim.plan.key, -r.connections, r.pod))
+    return f"{message}; {holders[0].pod} holds {holders[0].connections}" if holders else message

@@ -1,0 +1,116 @@
+"""The values of the ledger: pods as the cluster shows them, reservations as they are written, and decisions.
+
+`observe.pods` makes the pods, `ledger.decide` the decisions, `act` carries these out.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from poolbudget.detection.podspec import PodSpec
+from poolbudget.planning.model import WorkloadKey
+
+GATE = "poolbudget.dev/grant"
+BUDGET_LABEL = "poolbudget.dev/budget"
+WORKLOAD_LABEL = "poolbudget.dev/workload"
+BUDGET_NAMESPACE_LABEL = "poolbudget.dev/budget-namespace"
+CONNECTIONS_ANNOTATION = "poolbudget.dev/connections"
+MODE_ANNOTATION = "poolbudget.dev/mode"
+UNRESOLVED_ANNOTATION = "poolbudget.dev/unresolved"
+GRANTED_CONDITION = "poolbudget.dev/Granted"
+SETTING_ANNOTATION_PREFIX = "env.poolbudget.dev/"
+
+
+@dataclass(frozen=True, slots=True)
+class Pod:
+    """A labelled pod, as far as grants depend on it.
+
+    `ended`: the kubelet reported that no container runs any more or ever will. `spec` is kept only while the pod
+    waits at our gate. `notice` is the reason and message that its condition shows now. `created` is RFC 3339 and
+    sorts by age.
+    """
+
+    uid: str
+    namespace: str
+    name: str
+    workload: WorkloadKey
+    created: str
+    priority: int = 0
+    node: str = ""
+    address: str = ""
+    gates: tuple[str, ...] = ()
+    deleting: bool = False
+    ended: bool = False
+    connections: int | None = None
+    revision: str | None = None
+    owner: str = ""
+    unresolved: bool = False
+    spec: PodSpec | None = None
+    notice: tuple[str, str] | None = None
+
+    @property
+    def waits(self) -> bool:
+        """Whether our gate is all that holds the pod back."""
+        return not self.deleting and self.gates[-1:] == (GATE,) and len(self.gates) == 1
+
+    @property
+    def gone_for_good(self) -> bool:
+        """Whether a pod that was last seen like this can have no process left once it has vanished."""
+        return self.ended or not self.node
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """What one pod is charged, from before it starts until it is proven to have ended.
+
+    `node` and `address` are noted as soon as they are known: they are the only way to ask about a pod that vanished.
+    """
+
+    uid: str
+    connections: int
+    namespace: str
+    pod: str
+    workload: WorkloadKey
+    node: str = ""
+    address: str = ""
+
+
+Ledger = Mapping[str, Reservation]
+"""Reservations by the uid of their pod."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """Start this pod with this many connections at most; `share` of them for each of its processes."""
+
+    pod: Pod
+    connections: int
+    share: int
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Leave this pod at the gate; `reason` (CamelCase) and `message` say why and what would help."""
+
+    pod: Pod
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What follows from one snapshot: write `ledger` first (if it changed), and only then carry out the grants.
+
+    `opened`: pods whose gate is removed without a grant (updateMode Off). `recreated`: pods that were born before their
+    budget and are deleted, so that their controller makes them anew with settings.
+    """
+
+    ledger: Ledger
+    grants: tuple[Grant, ...]
+    waits: tuple[Wait, ...]
+    opened: tuple[Pod, ...]
+    recreated: tuple[Pod, ...]
+
+    @property
+    def committed(self) -> int:
+        """Connections that admitted pods may open."""
+        return sum(r.connections for r in self.ledger.values())
