@@ -1,0 +1,71 @@
+"""The ledger's object: a ConfigMap for each server, in the operator's namespace.
+
+Every write carries the resourceVersion that the decision was made on. So of two operators that both believe to lead,
+one writes and the other learns that its picture is old; nothing is granted on a ledger that was not written.
+"""
+
+import hashlib
+from typing import Any
+
+from poolbudget.kube import ApiError, Kube
+from poolbudget.ledger.codec import decode, encode
+from poolbudget.ledger.model import Ledger
+
+LABEL = "poolbudget.dev/ledger"
+SERVER_ANNOTATION = "poolbudget.dev/server"
+
+
+class LedgerConflictError(Exception):
+    """Somebody else wrote the ledger, or our write may or may not have arrived: decide anew on what is there."""
+
+
+class LedgerStore:
+    """Reads and writes the ledger of one server; the only writer of this process."""
+
+    def __init__(self, kube: Kube, namespace: str, server: str) -> None:
+        self._kube, self._server = kube, server
+        self._collection = f"/api/v1/namespaces/{namespace}/configmaps"
+        self._name = f"poolbudget-ledger-{hashlib.sha256(server.encode()).hexdigest()[:16]}"
+        self._version: str | None = None
+        self._known: Ledger | None = None
+
+    async def read(self) -> Ledger:
+        """Return the ledger as last written or read by us; ask the API server (quorum) after any doubt."""
+        if self._known is None:
+            try:
+                self._remember(await self._kube.get(f"{self._collection}/{self._name}"))
+            except ApiError as error:
+                if error.status != 404:
+                    raise
+                self._version, self._known = None, {}
+        return self._known or {}
+
+    async def write(self, ledger: Ledger) -> None:
+        """Replace the ledger if it is still what `read` gave; else, or in doubt, raise `LedgerConflictError`."""
+        if ledger == self._known:
+            return
+        known, self._known = self._known, None
+        try:
+            if self._version is None:
+                self._remember(await self._kube.post(self._collection, self._object(ledger)))
+            else:
+                self._remember(await self._kube.put(f"{self._collection}/{self._name}", self._object(ledger)))
+        except ApiError as error:
+            if error.status in {404, 409} or error.outcome_is_unknown:
+                raise LedgerConflictError(str(error)) from error
+            self._known = known
+            raise
+
+    def _object(self, ledger: Ledger) -> dict[str, Any]:
+        metadata: dict[str, Any] = {
+            "name": self._name,
+            "labels": {LABEL: "true"},
+            "annotations": {SERVER_ANNOTATION: self._server},
+        }
+        if self._version is not None:
+            metadata["resourceVersion"] = self._version
+        return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": encode(ledger)}
+
+    def _remember(self, stored: dict[str, Any]) -> None:
+        self._known = decode(stored.get("data") or {})
+        self._version = stored["metadata"]["resourceVersion"]

@@ -1,0 +1,118 @@
+"""What is written to pods: the grant, and why a pod has to wait.
+
+Called by `reconcile` after the ledger has been written. A grant is one patch, bound to the pod's uid: it writes the
+annotations that the environment refers to and opens the gate, both or neither.
+"""
+
+import asyncio
+import logging
+from collections.abc import Collection, Iterable, Mapping
+from datetime import UTC, datetime
+
+from poolbudget.act.events import post_event
+from poolbudget.kube import ApiError, Kube
+from poolbudget.ledger.model import GRANTED_CONDITION, Pod, Wait
+
+log = logging.getLogger(__name__)
+
+IN_FLIGHT = 16
+NOTICE_SECONDS = 10.0
+STRATEGIC_MERGE_PATCH = "application/strategic-merge-patch+json"
+
+
+class PodWriter:
+    """Carries out what was decided on pods, and remembers it: nothing is sent twice while the cache lags."""
+
+    def __init__(self, kube: Kube, reporter: str) -> None:
+        self._kube, self._reporter = kube, reporter
+        self._in_flight = asyncio.Semaphore(IN_FLIGHT)
+        self._opened: set[str] = set()
+        self._noticed: dict[str, tuple[float, str]] = {}
+
+    async def start(self, annotations: Collection[tuple[Pod, Mapping[str, str]]]) -> list[float]:
+        """Write the annotations and open the gate of each pod; return the ages (s) of those opened just now."""
+        self._opened &= {pod.uid for pod, _ in annotations}
+        fresh = [(pod, values) for pod, values in annotations if pod.uid not in self._opened]
+        opened = await asyncio.gather(*(self._start(pod, values) for pod, values in fresh))
+        now = datetime.now(UTC)
+        return [
+            (now - datetime.fromisoformat(pod.created)).total_seconds()
+            for (pod, _), done in zip(fresh, opened, strict=True)
+            if done
+        ]
+
+    async def recreate(self, pods: Iterable[Pod]) -> None:
+        """Delete pods that were born before their budget; their controllers make them anew."""
+        await asyncio.gather(*(self._recreate(pod) for pod in pods))
+
+    async def explain(self, waits: Collection[Wait]) -> None:
+        """Show on each pod why it waits: its condition, and an Event whenever the reason is a new one.
+
+        A message whose figures alone have moved is written again only after a while.
+        """
+        now = asyncio.get_running_loop().time()
+        waiting = {wait.pod.uid for wait in waits}
+        self._noticed = {uid: noticed for uid, noticed in self._noticed.items() if uid in waiting}
+        await asyncio.gather(*(self._explain(wait, now) for wait in waits if self._is_news(wait, now)))
+
+    def _is_news(self, wait: Wait, now: float) -> bool:
+        shown = wait.pod.notice
+        if wait.pod.uid not in self._noticed:
+            return shown != (wait.reason, wait.message)
+        at, reason = self._noticed[wait.pod.uid]
+        return reason != wait.reason or (shown != (wait.reason, wait.message) and now - at >= NOTICE_SECONDS)
+
+    async def _start(self, pod: Pod, annotations: Mapping[str, str]) -> bool:
+        patch = {"metadata": {"uid": pod.uid, "annotations": dict(annotations)}, "spec": {"schedulingGates": None}}
+        async with self._in_flight:
+            try:
+                await self._kube.patch(_path(pod), patch)
+            except ApiError as error:
+                log.warning("granting %s/%s: %s", pod.namespace, pod.name, error)
+                return False
+            self._opened.add(pod.uid)
+            if pod.notice is not None:
+                await self._set_condition(pod, "True", "Granted", "")
+        return True
+
+    async def _recreate(self, pod: Pod) -> None:
+        async with self._in_flight:
+            try:
+                await self._kube.delete(_path(pod), {"preconditions": {"uid": pod.uid}})
+            except ApiError as error:
+                log.warning("replacing %s/%s: %s", pod.namespace, pod.name, error)
+
+    async def _explain(self, wait: Wait, now: float) -> None:
+        pod = wait.pod
+        last = self._noticed.get(pod.uid, (0.0, pod.notice[0] if pod.notice else ""))[1]
+        self._noticed[pod.uid] = (now, wait.reason)
+        async with self._in_flight:
+            await self._set_condition(pod, "False", wait.reason, wait.message)
+            if last != wait.reason:
+                await post_event(
+                    self._kube,
+                    {"apiVersion": "v1", "kind": "Pod", "namespace": pod.namespace, "name": pod.name, "uid": pod.uid},
+                    reporter=self._reporter,
+                    type_="Warning",
+                    reason=wait.reason,
+                    action="Waiting",
+                    note=wait.message,
+                )
+
+    async def _set_condition(self, pod: Pod, status: str, reason: str, message: str) -> None:
+        condition = {
+            "type": GRANTED_CONDITION,
+            "status": status,
+            "reason": reason,
+            "message": message,
+            "lastTransitionTime": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        }
+        patch = {"metadata": {"uid": pod.uid}, "status": {"conditions": [condition]}}
+        try:
+            await self._kube.patch(f"{_path(pod)}/status", patch, STRATEGIC_MERGE_PATCH)
+        except ApiError as error:
+            log.warning("explaining %s/%s: %s", pod.namespace, pod.name, error)
+
+
+def _path(pod: Pod) -> str:
+    return f"/api/v1/namespaces/{pod.namespace}/pods/{pod.name}"

@@ -1,0 +1,49 @@
+"""`poolbudget operator`: run the operator. Its Deployment calls it; outside a cluster give it a kubeconfig."""
+
+import asyncio
+import logging
+import os
+import sys
+
+import click
+
+from poolbudget.act.lease import LeaseLostError
+from poolbudget.budgets import WatchEndedError
+from poolbudget.cli.duration import Duration
+from poolbudget.main import Options, run
+
+log = logging.getLogger(__name__)
+
+
+@click.command()
+@click.option("--namespace", required=True, help="Where the ledgers, the lease and the webhook's certificates live.")
+@click.option("--kubeconfig", type=click.Path(exists=True, dir_okay=False), help="Default: the pod's service account.")
+@click.option("--health-port", default=8080, show_default=True, help="Port of /healthz, /readyz and /metrics.")
+@click.option("--lease-duration", type=Duration(), default="15s", show_default=True, help="Of the leader's Lease.")
+@click.option(
+    "--settle-time",
+    type=Duration(),
+    default="10s",
+    show_default=True,
+    help="How long the database must show no session of a pod that vanished.",
+)
+@click.option("--log-level", type=click.Choice(["debug", "info", "warning"]), default="info", show_default=True)
+def operator(
+    namespace: str,
+    kubeconfig: str | None,
+    health_port: int,
+    lease_duration: float,
+    settle_time: float,
+    log_level: str,
+) -> None:
+    """Divide the connections of Postgres servers among pods, as PoolBudgets say."""
+    logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("kopf").setLevel(logging.WARNING)
+    if kubeconfig is not None:
+        os.environ["KUBECONFIG"] = kubeconfig  # kopf reads no other place
+    options = Options(namespace, kubeconfig, health_port, lease_duration, settle_time)
+    try:
+        asyncio.run(run(options))
+    except* (LeaseLostError, WatchEndedError) as ended:
+        log.error("no longer leading: %s", "; ".join(map(repr, ended.exceptions)))
+        sys.exit(1)

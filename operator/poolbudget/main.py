@@ -1,0 +1,112 @@
+"""The operator's process: leads or waits to lead, and then runs the rounds. Called by `poolbudget operator`.
+
+kopf watches PoolBudgets (`on.event` only: no finalizer, no annotation), `observe.caches` everything else; both feed
+`servers`. The process ends, and its Deployment starts it again, whenever it can no longer know that it leads.
+"""
+
+import asyncio
+import logging
+import signal
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+from poolbudget.act.certificates import keep_certificates
+from poolbudget.act.lease import Lease, default_identity
+from poolbudget.act.ledger import LedgerStore
+from poolbudget.act.pods import PodWriter
+from poolbudget.act.status import StatusWriter
+from poolbudget.budgets import Budgets, watch_budgets
+from poolbudget.health import Health, serve_health
+from poolbudget.kube import Kube
+from poolbudget.metrics import LEADING
+from poolbudget.observe.caches import Caches
+from poolbudget.observe.gather import Gatherer
+from poolbudget.orphans import Orphans
+from poolbudget.planning.model import BudgetKey
+from poolbudget.reconcile import Server
+from poolbudget.servers import Servers
+
+log = logging.getLogger(__name__)
+
+LEASE_NAME = "poolbudget-operator"
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How the operator was started; times in seconds."""
+
+    namespace: str
+    kubeconfig: str | None
+    health_port: int
+    lease_duration: float
+    settle_time: float
+
+
+async def run(options: Options) -> None:
+    """Wait for the lease and lead until told to stop; raise `LeaseLostError` if the lease is lost before."""
+    stop, health = asyncio.Event(), Health()
+    _stop_on_signals(stop)
+    async with serve_health(options.health_port, health), Kube.connect(options.kubeconfig) as kube:
+        lease = Lease(kube, options.namespace, LEASE_NAME, default_identity(), options.lease_duration)
+        await _until(stop, lease.acquire())
+        if stop.is_set():
+            return
+        LEADING.set(1)
+        health.ready = False
+        await _until(stop, _lead(kube, lease, options, health, stop))
+        await lease.release()
+
+
+def _stop_on_signals(stop: asyncio.Event) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+
+
+async def _until(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:
+    """Work until it is done or fails, or until told to stop."""
+    working, stopping = asyncio.create_task(work), asyncio.create_task(stop.wait())
+    await asyncio.wait((working, stopping), return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if not working.done():
+        working.cancel()
+    await asyncio.gather(working, stopping, return_exceptions=True)
+    if not working.cancelled() and (error := working.exception()) is not None:
+        raise error
+
+
+async def _lead(kube: Kube, lease: Lease, options: Options, health: Health, stop: asyncio.Event) -> None:
+    """Run everything that a leader does; ends when a part of it fails."""
+    reporter = default_identity()
+    status = StatusWriter(kube, reporter)
+
+    def make(name: str) -> Server:
+        return Server(
+            name=name,
+            gatherer=Gatherer(kube, caches, options.settle_time),
+            ledger=LedgerStore(kube, options.namespace, name),
+            pods=PodWriter(kube, reporter),
+            status=status,
+        )
+
+    def budget_touched(key: BudgetKey) -> None:
+        servers.wake_budget(key)
+        orphans.wake()
+
+    servers = Servers(make)
+    caches = Caches(kube, budget_touched, servers.wake_target)
+    orphans = Orphans(caches, servers, PodWriter(kube, reporter))
+    budgets = Budgets(servers, status, orphans.wake)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(lease.keep())
+        group.create_task(keep_certificates(kube, options.namespace))
+        for watch in caches.run():
+            group.create_task(watch)
+        group.create_task(watch_budgets(budgets, options.kubeconfig))
+        await caches.synced()
+        await budgets.synced(kube)
+        _stop_on_signals(stop)  # kopf has put its own handlers in their place
+        health.ready = True
+        log.info("leading: the picture of the cluster is complete")
+        group.create_task(orphans.run())
+        group.create_task(servers.run())

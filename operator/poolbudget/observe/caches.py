@@ -1,0 +1,153 @@
+"""The operator's live picture of the cluster: labelled pods, the controllers that make them, and their autoscalers.
+
+`operator` starts one `Caches`; `observe.gather` reads it at every round. A change wakes the servers that it may
+matter to.
+"""
+
+import asyncio
+from collections.abc import Callable, Container, Coroutine, Mapping
+from dataclasses import replace
+from typing import Any
+
+from poolbudget.kube import Kube
+from poolbudget.ledger.model import BUDGET_LABEL, Pod
+from poolbudget.observe.pods import parse_pod
+from poolbudget.observe.watch import Change, ListWatch
+from poolbudget.planning.model import BudgetKey, Target, TargetKey
+from poolbudget.planning.targets import parse_target
+
+CONTROLLERS = {
+    "Deployment": "/apis/apps/v1/deployments",
+    "StatefulSet": "/apis/apps/v1/statefulsets",
+    "DaemonSet": "/apis/apps/v1/daemonsets",
+    "ReplicaSet": "/apis/apps/v1/replicasets",
+    "Job": "/apis/batch/v1/jobs",
+    "CronJob": "/apis/batch/v1/cronjobs",
+}
+AUTOSCALERS = "/apis/autoscaling/v2/horizontalpodautoscalers"
+PODS = "/api/v1/pods"
+REVISION_ANNOTATION = "deployment.kubernetes.io/revision"
+TEMPLATE_HASH_LABEL = "pod-template-hash"
+
+
+class Caches:
+    """One list-and-watch for each kind.
+
+    `on_budget` is called with the budget whose pods changed, `on_target` with the controller that changed. Pods that
+    vanished are kept, in their last known state, until the ledger no longer asks for them.
+    """
+
+    def __init__(
+        self, kube: Kube, on_budget: Callable[[BudgetKey], None], on_target: Callable[[TargetKey], None]
+    ) -> None:
+        self._departed: dict[BudgetKey, dict[str, Pod]] = {}
+        self._by_budget: dict[BudgetKey, dict[str, Pod]] = {}
+        self._revisions: dict[TargetKey, dict[str, int]] = {}
+        self._on_budget, self._on_target = on_budget, on_target
+        self._pods = ListWatch(kube, PODS, parse_pod, self._pod_changed, label_selector=BUDGET_LABEL)
+        self._targets = {
+            kind: ListWatch(kube, path, _controller_parser(kind), self._target_changed)
+            for kind, path in CONTROLLERS.items()
+        }
+        self._revision_watch = ListWatch(
+            kube, CONTROLLERS["ReplicaSet"], _parse_revision, self._revision_changed, label_selector=BUDGET_LABEL
+        )
+        self._autoscalers = ListWatch(kube, AUTOSCALERS, _parse_autoscaler, self._autoscaler_changed)
+
+    @property
+    def _all(self) -> tuple[ListWatch[Any, Any], ...]:
+        return (self._pods, self._revision_watch, self._autoscalers, *self._targets.values())
+
+    def run(self) -> list[Coroutine[Any, Any, None]]:
+        """Return the endless coroutines that keep the picture."""
+        return [watch.run() for watch in self._all]
+
+    async def synced(self) -> None:
+        """Return once every kind has been listed completely."""
+        await asyncio.gather(*(watch.synced.wait() for watch in self._all))
+
+    def pods_of(self, budget: BudgetKey) -> Mapping[str, Pod]:
+        """Return the labelled pods of a budget by uid."""
+        return self._by_budget.get(budget, {})
+
+    def budgets_with_pods(self) -> frozenset[BudgetKey]:
+        """Return the budgets that pods name, whether they exist or not."""
+        return frozenset(self._by_budget)
+
+    def departed_of(self, budget: BudgetKey) -> Mapping[str, Pod]:
+        """Return the last known state of the budget's pods that vanished, by uid."""
+        return self._departed.get(budget, {})
+
+    def forget_departed(self, budget: BudgetKey, still_charged: Container[str]) -> None:
+        """Drop the vanished pods of the budget that no ledger charges any more."""
+        kept = {uid: pod for uid, pod in self.departed_of(budget).items() if uid in still_charged}
+        self._departed.pop(budget, None)
+        if kept:
+            self._departed[budget] = kept
+
+    def target(self, key: TargetKey) -> Target | None:
+        """Return what a controller says of its pods, with its autoscaler's maximum and its newest revision."""
+        watch = self._targets.get(key.kind)
+        target = watch.items.get(key) if watch else None
+        if target is None:
+            return None
+        maxima = [maximum for scaled, maximum in self._autoscalers.items.values() if scaled == key]
+        if maxima and target.steady is not None:
+            target = replace(target, steady=max(target.desired, *maxima))
+        if revisions := self._revisions.get(key):
+            target = replace(target, revision=max(revisions, key=lambda template: revisions[template]))
+        return target
+
+    def _pod_changed(self, uid: str, change: Change[Pod]) -> None:
+        if change.old is not None and change.new is None:
+            budget = change.old.workload.budget_key
+            self._departed.setdefault(budget, {})[uid] = change.old
+            del self._by_budget[budget][uid]
+            if not self._by_budget[budget]:
+                del self._by_budget[budget]
+        if change.new is not None:
+            self._by_budget.setdefault(change.new.workload.budget_key, {})[uid] = change.new
+        self._on_budget((change.new or change.old).workload.budget_key)  # type: ignore[union-attr]  # one of them is there
+
+    def _target_changed(self, key: TargetKey, _: Change[Target]) -> None:
+        self._on_target(key)
+
+    def _revision_changed(self, _: tuple[str, str], change: Change[tuple[TargetKey, str, int]]) -> None:
+        if change.old is not None:
+            self._revisions[change.old[0]].pop(change.old[1], None)
+        if change.new is not None:
+            deployment, template, number = change.new
+            self._revisions.setdefault(deployment, {})[template] = number
+            self._on_target(deployment)
+
+    def _autoscaler_changed(self, _: tuple[str, str], change: Change[tuple[TargetKey, int]]) -> None:
+        for state in change:
+            if state is not None:
+                self._on_target(state[0])
+
+
+def _controller_parser(kind: str) -> Callable[[Mapping[str, Any]], tuple[TargetKey, Target] | None]:
+    def parse(raw: Mapping[str, Any]) -> tuple[TargetKey, Target]:
+        target = parse_target({"kind": kind, **raw}, None)
+        return target.key, target
+
+    return parse
+
+
+def _parse_revision(raw: Mapping[str, Any]) -> tuple[tuple[str, str], tuple[TargetKey, str, int]] | None:
+    """Return which Deployment a ReplicaSet belongs to, its template's hash and the revision's number."""
+    metadata = raw["metadata"]
+    owner = next((o for o in metadata.get("ownerReferences") or () if o.get("controller")), None)
+    template = (metadata.get("labels") or {}).get(TEMPLATE_HASH_LABEL)
+    number = (metadata.get("annotations") or {}).get(REVISION_ANNOTATION, "")
+    if owner is None or owner["kind"] != "Deployment" or template is None or not number.isdecimal():
+        return None
+    deployment = TargetKey("Deployment", metadata["namespace"], owner["name"])
+    return (metadata["namespace"], metadata["name"]), (deployment, template, int(number))
+
+
+def _parse_autoscaler(raw: Mapping[str, Any]) -> tuple[tuple[str, str], tuple[TargetKey, int]]:
+    metadata, spec = raw["metadata"], raw["spec"]
+    scaled = spec["scaleTargetRef"]
+    key = TargetKey(scaled["kind"], metadata["namespace"], scaled["name"])
+    return (metadata["namespace"], metadata["name"]), (key, spec["maxReplicas"])

@@ -1,0 +1,85 @@
+"""Labelled pods, read from the API server's JSON down to what grants depend on.
+
+The operator's pod cache (`observe.caches`) calls `parse_pod` on every object that it lists or watches.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from poolbudget.detection.podspec import parse_pod_spec
+from poolbudget.ledger.model import (
+    BUDGET_LABEL,
+    BUDGET_NAMESPACE_LABEL,
+    CONNECTIONS_ANNOTATION,
+    GATE,
+    GRANTED_CONDITION,
+    UNRESOLVED_ANNOTATION,
+    WORKLOAD_LABEL,
+    Pod,
+)
+from poolbudget.planning.model import WorkloadKey
+
+REVISION_LABELS = ("pod-template-hash", "controller-revision-hash", "rollouts-pod-template-hash")
+
+
+def parse_pod(raw: Mapping[str, Any]) -> tuple[str, Pod] | None:
+    """Return the pod under its uid; None if it does not carry both labels."""
+    metadata, spec, status = raw["metadata"], raw["spec"], raw.get("status") or {}
+    labels, annotations = metadata.get("labels") or {}, metadata.get("annotations") or {}
+    if BUDGET_LABEL not in labels or WORKLOAD_LABEL not in labels:
+        return None
+    gates = tuple(gate["name"] for gate in spec.get("schedulingGates") or ())
+    namespace = metadata["namespace"]
+    pod = Pod(
+        uid=metadata["uid"],
+        namespace=namespace,
+        name=metadata["name"],
+        workload=WorkloadKey(
+            labels.get(BUDGET_NAMESPACE_LABEL, namespace), labels[BUDGET_LABEL], labels[WORKLOAD_LABEL]
+        ),
+        created=metadata["creationTimestamp"],
+        priority=spec.get("priority") or 0,
+        node=spec.get("nodeName") or "",
+        address=status.get("podIP") or "",
+        gates=gates,
+        deleting="deletionTimestamp" in metadata,
+        ended=_has_ended(status),
+        connections=_number(annotations.get(CONNECTIONS_ANNOTATION)),
+        revision=next((labels[name] for name in REVISION_LABELS if name in labels), None),
+        owner=_controller_kind(metadata),
+        unresolved=UNRESOLVED_ANNOTATION in annotations,
+        spec=parse_pod_spec(raw) if GATE in gates else None,
+        notice=_notice(status),
+    )
+    return pod.uid, pod
+
+
+def _has_ended(status: Mapping[str, Any]) -> bool:
+    """Whether the kubelet has reported that no container runs any more or ever will.
+
+    The kubelet writes a terminal phase only after it has stopped all containers; the pod garbage collector also
+    writes one, for pods of lost nodes, without knowing.
+    """
+    if status.get("phase") not in {"Succeeded", "Failed"}:
+        return False
+    if any(
+        c["type"] == "DisruptionTarget" and c.get("reason") == "DeletionByPodGC" for c in status.get("conditions") or ()
+    ):
+        return False
+    statuses = (*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ()))
+    return not any("running" in (container.get("state") or {}) for container in statuses)
+
+
+def _controller_kind(metadata: Mapping[str, Any]) -> str:
+    return next((str(owner["kind"]) for owner in metadata.get("ownerReferences") or () if owner.get("controller")), "")
+
+
+def _notice(status: Mapping[str, Any]) -> tuple[str, str] | None:
+    for condition in status.get("conditions") or ():
+        if condition["type"] == GRANTED_CONDITION and condition["status"] == "False":
+            return condition.get("reason", ""), condition.get("message", "")
+    return None
+
+
+def _number(text: str | None) -> int | None:
+    return int(text) if text is not None and text.isdecimal() else None

@@ -1,0 +1,63 @@
+"""One round for one server: observe, plan, decide, act, report.
+
+`servers` runs a round whenever something changed, one at a time: it is the only writer of the server's ledger.
+Everything is decided on one picture, and what is decided is a value; only then something is done.
+"""
+
+from dataclasses import dataclass, field
+
+from poolbudget.act.ledger import LedgerStore
+from poolbudget.act.pods import PodWriter
+from poolbudget.act.status import StatusWriter
+from poolbudget.ledger.books import audit
+from poolbudget.ledger.decide import Snapshot, decide
+from poolbudget.ledger.settings import grant_annotations
+from poolbudget.metrics import record_round
+from poolbudget.observe.gather import Gatherer
+from poolbudget.planning.model import Budget, BudgetKey
+from poolbudget.planning.plan import plan_server
+from poolbudget.report import Findings, conditions, live_status
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """What the rounds of one server work with. `budgets` changes between rounds; the others remember what they did."""
+
+    name: str
+    gatherer: Gatherer
+    ledger: LedgerStore
+    pods: PodWriter
+    status: StatusWriter
+    budgets: dict[BudgetKey, Budget] = field(default_factory=dict)
+
+
+async def reconcile(server: Server) -> None:
+    """Run one round; raise `LedgerConflictError` if the picture was old, `ApiError` if the API server failed us."""
+    # 1. Observe: the ledger, pods and controllers, and last the database.
+    budgets = tuple(sorted(server.budgets.values(), key=lambda budget: (budget.created, budget.key)))
+    ledger = await server.ledger.read()
+    seen = await server.gatherer.gather(budgets, ledger)
+
+    # 2. Plan: divide what is usable among the workloads.
+    plan = plan_server(budgets, seen.targets, seen.capacity)
+
+    # 3. Decide: what has ended, what starts, what waits.
+    books = audit(ledger, seen.pods, seen.sessions) if seen.sessions else None
+    elsewhere = books.elsewhere(seen.ordinary_reserve) if books else 0
+    specs = {budget.key: budget.spec for budget in budgets}
+    decision = decide(Snapshot(specs, plan, ledger, seen.pods, seen.gone, seen.sessions, elsewhere))
+
+    # 4. Act: the ledger first, for what is not written down is not given.
+    await server.ledger.write(decision.ledger)
+    started = await server.pods.start(
+        [(grant.pod, grant_annotations(grant, specs, plan)) for grant in decision.grants]
+        + [(pod, {}) for pod in decision.opened]
+    )
+    await server.pods.recreate(decision.recreated)
+
+    # 5. Report: on the pods that wait, on the budgets, in the metrics.
+    await server.pods.explain(decision.waits)
+    found = Findings(plan, decision, seen.pods, seen.capacity, books, elsewhere, seen.blind)
+    for budget in budgets:
+        await server.status.write(budget.key, budget.generation, live_status(budget, found), conditions(budget, found))
+    record_round(server.name, plan.usable, found.committed, len(decision.waits), started)

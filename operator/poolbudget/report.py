@@ -1,0 +1,125 @@
+"""What a budget's status says: the plan, what is granted and seen now, and conditions that a person can act on. Pure.
+
+`reconcile` calls `live_status` at the end of a round; `act.status` writes it if it differs.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from poolbudget.api.conditions import NewCondition
+from poolbudget.api.v1alpha1 import PoolBudgetStatus, WorkloadStatus
+from poolbudget.ledger.books import Books
+from poolbudget.ledger.model import Decision, Pod
+from poolbudget.planning.model import Budget, Observed, ServerPlan, WorkloadKey
+from poolbudget.planning.status import not_yet_supported, planned_status
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What one round found out about one server. `blind`: why the database could not be read, as (reason, message)."""
+
+    plan: ServerPlan
+    decision: Decision
+    pods: Mapping[str, Pod]
+    observed: Observed | None
+    books: Books | None
+    elsewhere: int
+    blind: tuple[str, str] | None
+
+    @property
+    def committed(self) -> int:
+        """Everything that is charged: grants, and what nobody's sessions hold beyond the reserve."""
+        return self.decision.committed + self.elsewhere
+
+
+def live_status(budget: Budget, found: Findings) -> PoolBudgetStatus:
+    """Return the planned status with the live figures filled in; the conditions come from `conditions`."""
+    status = planned_status(budget, found.plan)
+    granted: Counter[WorkloadKey] = Counter()
+    for reservation in found.decision.ledger.values():
+        granted[reservation.workload] += reservation.connections
+    current = Counter(pod.workload for pod in found.pods.values() if not pod.gates and not pod.ended)
+    waiting = Counter(wait.pod.workload for wait in found.decision.waits)
+
+    def live(workload: WorkloadStatus) -> WorkloadStatus:
+        key = WorkloadKey(*budget.key, workload.name)
+        in_use = found.books.by_workload.get(key, 0) if found.books else None
+        return _filled(workload, current[key], waiting[key], granted[key], in_use)
+
+    server = found.observed
+    capacity = status.capacity and status.capacity.model_copy(
+        update={
+            "observed": server.max_connections if server else None,
+            "reserved": max(status.capacity.reserved, server.reserved if server else 0),
+            "committed": found.committed,
+            "in_use": found.books.total if found.books else None,
+        }
+    )
+    waiting_here = sum(count for key, count in waiting.items() if key.budget_key == budget.key)
+    return status.model_copy(
+        update={"capacity": capacity, "workloads": [live(w) for w in status.workloads], "waiting": waiting_here}
+    )
+
+
+def conditions(budget: Budget, found: Findings) -> list[NewCondition]:
+    """Return the conditions of the budget; Ready speaks for the first of the others that fails."""
+    checked = [check(budget, found) for check in CHECKS]
+    failing = next((c for c in checked if c.status is False and c.type != "CapacityObserved"), None)
+    ready = (
+        NewCondition("Ready", False, failing.reason, failing.message)
+        if failing
+        else NewCondition("Ready", True, "Ready", "every workload has its share")
+    )
+    unsupported = not_yet_supported(budget)
+    reported = [NewCondition("NotYetSupported", True, "NotYetSupported", "; ".join(unsupported))] if unsupported else []
+    return [ready, *checked, *reported]
+
+
+def _within_budget(_: Budget, found: Findings) -> NewCondition:
+    usable, committed = found.plan.usable, found.committed
+    if committed > usable:
+        message = f"{committed} of {usable} usable connections are committed, {committed - usable} too many: "
+        message += "nothing more is granted until pods have ended"
+        return NewCondition("WithinBudget", False, "OverCommitted", message)
+    if found.books and found.books.exceeding:
+        reservation, backends = found.books.exceeding[0]
+        message = f"pod {reservation.pod} holds {backends} connections and was granted {reservation.connections}: "
+        message += "its application does not read the variables, or opens connections outside its pools (extraPerPod)"
+        return NewCondition("WithinBudget", False, "GrantExceeded", message)
+    return NewCondition("WithinBudget", True, "WithinBudget", f"{usable} usable connections hold all that is committed")
+
+
+def _capacity_observed(_: Budget, found: Findings) -> NewCondition:
+    if found.blind is not None:
+        return NewCondition("CapacityObserved", None if found.blind[0] == "NotConfigured" else False, *found.blind)
+    return NewCondition("CapacityObserved", True, "Observed", _observed(found.observed))
+
+
+def _workloads_fit(budget: Budget, found: Findings) -> NewCondition:
+    unfit = [w for key, w in sorted(found.plan.workloads.items()) if key.budget_key == budget.key and not w.fits]
+    if not unfit:
+        return NewCondition("WorkloadsFit", True, "WorkloadsFit", "every process gets at least its floor")
+    message = "; ".join(_distinct(f"{w.key.workload}: {w.message}" for w in unfit))
+    return NewCondition("WorkloadsFit", False, unfit[0].reason, message[:2000])
+
+
+def _observed(observed: Observed | None) -> str:
+    if observed is None:
+        return "not read yet"
+    return f"the server accepts {observed.max_connections} connections and keeps {observed.reserved} of them for itself"
+
+
+CHECKS: tuple[Callable[[Budget, Findings], NewCondition], ...] = (_within_budget, _capacity_observed, _workloads_fit)
+
+
+def _distinct(messages: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(messages))
+
+
+def _filled(workload: WorkloadStatus, current: int, waiting: int, committed: int, in_use: int | None) -> WorkloadStatus:
+    pods = workload.pods and workload.pods.model_copy(update={"current": current, "waiting": waiting})
+    connections = workload.connections and workload.connections.model_copy(
+        update={"committed": committed, "in_use": in_use}
+    )
+    return workload.model_copy(update={"pods": pods, "connections": connections})

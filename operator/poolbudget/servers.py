@@ -1,0 +1,119 @@
+"""Which budgets share which server, and one task for each server, its single writer.
+
+`main` feeds it budgets (from kopf) and changes of the cluster (from `observe.caches`). A task wakes, runs a round
+(`reconcile`), and sleeps until the next change or the next look at the database.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+
+from poolbudget.act.ledger import LedgerConflictError
+from poolbudget.kube import ApiError
+from poolbudget.ledger.codec import LedgerCorruptError
+from poolbudget.metrics import ROUND_FAILURES
+from poolbudget.planning.model import Budget, BudgetKey, TargetKey
+from poolbudget.planning.plan import server_key
+from poolbudget.reconcile import Server, reconcile
+
+log = logging.getLogger(__name__)
+
+OBSERVE_SECONDS = 5.0
+RETRY_SECONDS = 1.0
+
+
+class Servers:
+    """All servers that budgets name. `make` prepares what the rounds of a new server work with."""
+
+    def __init__(self, make: Callable[[str], Server]) -> None:
+        self._make = make
+        self._budgets: dict[BudgetKey, Budget] = {}
+        self._tasks: dict[str, ServerTask] = {}
+        self._running: asyncio.TaskGroup | None = None
+
+    def __contains__(self, key: BudgetKey) -> bool:
+        return key in self._budgets
+
+    def set_budget(self, budget: Budget) -> None:
+        """Take in a new or changed budget; the server that it named before learns that it left."""
+        if self._budgets.get(budget.key) == budget:
+            return
+        self.remove_budget(budget.key)
+        self._budgets[budget.key] = budget
+        name = server_key(budget)
+        if name not in self._tasks:
+            self._add_task(name)
+        self._tasks[name].server.budgets[budget.key] = budget
+        self._tasks[name].wake()
+
+    def remove_budget(self, key: BudgetKey) -> None:
+        """Take out a deleted budget. Its ledger stays, since its pods still run."""
+        if (budget := self._budgets.pop(key, None)) is not None:
+            task = self._tasks[server_key(budget)]
+            del task.server.budgets[key]
+            task.wake()
+
+    def wake_budget(self, key: BudgetKey) -> None:
+        """Run a round for the server of a budget whose pods changed."""
+        if (budget := self._budgets.get(key)) is not None:
+            self._tasks[server_key(budget)].wake()
+
+    def wake_target(self, key: TargetKey) -> None:
+        """Run a round for every server of which this controller makes a workload."""
+        for budget in self._budgets.values():
+            names = {(w.target.kind, w.target.name) for w in budget.spec.workloads}
+            if budget.key.namespace == key.namespace and (key.kind, key.name) in names:
+                self._tasks[server_key(budget)].wake()
+
+    async def run(self) -> None:
+        """Run rounds for ever, those of each server one after another, those of different servers side by side."""
+        async with asyncio.TaskGroup() as self._running:
+            for task in self._tasks.values():
+                self._running.create_task(task.run())
+            await asyncio.Event().wait()
+
+    def _add_task(self, name: str) -> None:
+        self._tasks[name] = ServerTask(self._make(name))
+        if self._running is not None:
+            self._running.create_task(self._tasks[name].run())
+
+
+class ServerTask:
+    """Runs the rounds of one server, one at a time."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self._changed = asyncio.Event()
+
+    def wake(self) -> None:
+        """Ask for a round; those asked for during a round become one."""
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Run rounds for ever. A failed one is logged and tried again: it has left nothing half done."""
+        while True:
+            self._changed.clear()
+            if self.server.budgets:
+                await self._round()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(OBSERVE_SECONDS):
+                    await self._changed.wait()
+
+    async def _round(self) -> None:
+        try:
+            await reconcile(self.server)
+        except LedgerConflictError as conflict:
+            log.info("%s: deciding anew: %s", self.server.name, conflict)
+            self.wake()
+        except (ApiError, LedgerCorruptError) as error:
+            log.warning("%s: %s", self.server.name, error)
+            await self._try_again(error)
+        except Exception as error:  # one server's trouble must not end the rounds of the others
+            log.exception("%s: the round failed", self.server.name)
+            await self._try_again(error)
+
+    async def _try_again(self, error: Exception) -> None:
+        ROUND_FAILURES.labels(self.server.name, type(error).__name__).inc()
+        await asyncio.sleep(RETRY_SECONDS)
+        self.wake()
