@@ -58,9 +58,9 @@ class Kube:
         """GET one object or one page of a list. Without `resourceVersion` the read is consistent (from a quorum)."""
         return await self._json("GET", path, params)
 
-    async def post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+    async def post(self, path: str, body: Mapping[str, Any], **params: str | int) -> dict[str, Any]:
         """Create an object."""
-        return await self._json("POST", path, {}, body)
+        return await self._json("POST", path, params, body)
 
     async def put(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """Replace an object; with `metadata.resourceVersion` only if nobody changed it (else 409)."""

@@ -4,6 +4,7 @@ Last step of `reconcile`.
 """
 
 import logging
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -19,6 +20,10 @@ from poolbudget.planning.model import BudgetKey
 log = logging.getLogger(__name__)
 
 
+FIGURES_SECONDS = 1.0
+"""How often figures alone are written: a burst of grants is many rounds, and each moves some figure."""
+
+
 class StatusWriter:
     """Remembers what each budget shows, so that an unchanged status costs nothing."""
 
@@ -26,6 +31,7 @@ class StatusWriter:
         self._kube, self._reporter = kube, reporter
         self._shown: dict[BudgetKey, PoolBudgetStatus] = {}
         self._uids: dict[BudgetKey, str] = {}
+        self._written_at: dict[BudgetKey, float] = {}
 
     def remember(self, key: BudgetKey, uid: str, status: Mapping[str, Any]) -> None:
         """Take note of what a budget shows when it is first seen, or seen again as another object of that name."""
@@ -41,6 +47,7 @@ class StatusWriter:
         """Drop a deleted budget."""
         self._uids.pop(key, None)
         self._shown.pop(key, None)
+        self._written_at.pop(key, None)
 
     async def write(
         self, key: BudgetKey, generation: int, status: PoolBudgetStatus, findings: list[NewCondition]
@@ -51,7 +58,8 @@ class StatusWriter:
         before = self._shown[key]
         conditions = merge(before.conditions, findings, generation, _now())
         after = status.model_copy(update={"observed_generation": generation, "conditions": conditions})
-        if after == before:
+        flipped = _flipped(before.conditions, conditions)
+        if after == before or (not flipped and self._was_just_written(key)):
             return
         body = {"metadata": {"uid": self._uids[key]}, "status": _as_merge_patch(before, after)}
         try:
@@ -60,8 +68,12 @@ class StatusWriter:
             log.log(logging.INFO if error.status in {404, 409} else logging.WARNING, "status of %s: %s", key, error)
             return
         self._shown[key] = after
-        for condition in _flipped(before.conditions, conditions):
+        self._written_at[key] = time.monotonic()
+        for condition in flipped:
             await self._tell(key, condition)
+
+    def _was_just_written(self, key: BudgetKey) -> bool:
+        return time.monotonic() - self._written_at.get(key, -FIGURES_SECONDS) < FIGURES_SECONDS
 
     async def _tell(self, key: BudgetKey, condition: Condition) -> None:
         regarding = {
