@@ -6,7 +6,8 @@ SHELL := /bin/bash
 
 VENV := .venv
 PYTHON := $(VENV)/bin/python
-CLUSTER := $(PYTHON) -m tests.cluster
+# `make e2e KUBECONFIG=...` works on any other cluster; one in the environment alone is not meant.
+CLUSTER := $(PYTHON) -m tests.cluster $(if $(filter command,$(origin KUBECONFIG)),--kubeconfig $(KUBECONFIG))
 IMAGES := operator example postgres pgbouncer
 IMAGE ?= poolbudget/operator:dev
 
@@ -30,6 +31,11 @@ lint: setup ## Check style, types and the architecture contract
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
+
+.PHONY: generate
+generate: setup ## Make the CRD and its reference from the models
+	$(PYTHON) -m poolbudget.api.crd > crds/poolbudget.dev_poolbudgets.yaml
+	$(PYTHON) -m poolbudget.api.reference > docs/reference.md
 
 .PHONY: test
 test: setup cluster-up images ## Run every test

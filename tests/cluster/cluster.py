@@ -15,6 +15,7 @@ from pathlib import Path
 from tests.cluster import tools
 from tests.cluster.console import ClusterError, lock, lock_if_free, say, step, succeeds
 from tests.cluster.identity import CACHE, ROOT, Identity, identify
+from tests.cluster.loading import images_of, loaded_images, record_images
 from tests.cluster.node import binaries, kit
 from tests.cluster.state import Cluster, lock_file, record, recorded
 
@@ -45,13 +46,17 @@ def down() -> None:
 
 
 def load(archives: Sequence[Path]) -> None:
-    """Load docker-archive tars into the cluster's nodes."""
+    """Load docker-archive tars into the cluster's nodes, unless they have the very same images."""
     cluster = require()
+    home = cluster.identity.home
     for archive in archives:
-        if not archive.is_file():
-            raise ClusterError(f"{archive} is no file: give a tar of `docker save` or `python -m tests.cluster.images`")
+        images = images_of(archive)
+        if images.items() <= loaded_images(home).items():
+            say(f"{archive.name} is loaded already")
+            continue
         with step(f"load {archive.name}"):
             cluster.run([str(tools.kind()), "load", "image-archive", str(archive), "--name", cluster.identity.name])
+        record_images(home, images)
 
 
 def execute(command: Sequence[str]) -> None:

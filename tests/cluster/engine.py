@@ -132,6 +132,5 @@ def remove_cgroups(name: str) -> None:
         for folder in folders:
             subprocess.run(["find", str(folder), "-depth", "-type", "d", "-delete"], capture_output=True, check=False)
         if time.monotonic() > deadline:
-            raise ClusterError(
-                f"the cgroups {', '.join(map(str, folders))} are not removed: processes are left in them"
-            )
+            raise ClusterError(f"cgroups are left: {', '.join(map(str, folders))}; processes are still in them")
+        time.sleep(0.05)
