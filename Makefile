@@ -6,8 +6,9 @@ SHELL := /bin/bash
 
 VENV := .venv
 PYTHON := $(VENV)/bin/python
-# `make e2e KUBECONFIG=...` works on any other cluster; one in the environment alone is not meant.
-CLUSTER := $(PYTHON) -m tests.cluster $(if $(filter command,$(origin KUBECONFIG)),--kubeconfig $(KUBECONFIG))
+CLUSTER := $(PYTHON) -m tests.cluster
+# What is installed and tested on purpose elsewhere goes to the current KUBECONFIG, if there is one.
+CURRENT_CLUSTER := $(CLUSTER) $(if $(KUBECONFIG),--kubeconfig $(KUBECONFIG))
 IMAGES := operator example postgres pgbouncer
 IMAGE ?= poolbudget/operator:dev
 
@@ -45,9 +46,20 @@ test: setup cluster-up images ## Run every test
 unit: setup ## Run the tests that need no cluster
 	$(VENV)/bin/pytest tests/unit tests/properties
 
+# A copy, since kustomize takes no absolute path and nothing in the checkout should change.
+.PHONY: install
+install: setup ## Deploy to the current cluster: IMAGE=registry.example/poolbudget/operator:tag
+	target=$$(mktemp -d); trap 'rm -rf "$$target"' EXIT; \
+	cp -r crds deploy "$$target"; mkdir "$$target/install"; \
+	printf '%s\n' 'resources: [../deploy]' 'patches:' '- target: {kind: Deployment}' \
+	  '  patch: "[{op: replace, path: /spec/template/spec/containers/0/image, value: $(IMAGE)}]"' \
+	  > "$$target/install/kustomization.yaml"; \
+	$(CURRENT_CLUSTER) exec -- kubectl apply --server-side -k "$$target/install"; \
+	$(CURRENT_CLUSTER) exec -- kubectl -n poolbudget-system rollout status deployment --timeout=120s
+
 .PHONY: e2e
 e2e: setup ## Run functional and end-to-end tests, also on another cluster: KUBECONFIG=...
-	$(CLUSTER) exec -- $(VENV)/bin/pytest tests/functional tests/e2e
+	$(CURRENT_CLUSTER) exec -- $(VENV)/bin/pytest tests/functional tests/e2e
 
 .PHONY: bench
 bench: setup cluster-up images ## Measure, side by side with something to compare with
