@@ -4,6 +4,7 @@ from fractions import Fraction
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from poolbudget.planning.divide import Claim, divide
 from poolbudget.planning.model import WorkloadKey
 
@@ -44,14 +45,14 @@ def floors(claims: list[Claim]) -> int:
     return sum(claim.floor_cost for claim in claims)
 
 
-@settings(max_examples=3000, deadline=None)
+@settings(max_examples=2000, deadline=None)
 @given(claims_of_a_server(), st.integers(0, 5000))
 def test_equals_the_definition(claims: list[Claim], beyond_floors: int) -> None:
     usable = floors(claims) + beyond_floors
     assert divide(claims, usable) == one_at_a_time(claims, usable)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(claims_of_a_server(), st.integers(0, 5000), st.randoms(use_true_random=False))
 def test_the_order_of_the_claims_changes_nothing(claims: list[Claim], beyond_floors: int, random: object) -> None:
     usable = floors(claims) + beyond_floors
@@ -60,7 +61,7 @@ def test_the_order_of_the_claims_changes_nothing(claims: list[Claim], beyond_flo
     assert divide(shuffled, usable) == divide(claims, usable)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(claims_of_a_server(), st.integers(0, 5000))
 def test_never_more_than_usable_nor_outside_floor_and_ceiling(claims: list[Claim], beyond_floors: int) -> None:
     usable = floors(claims) + beyond_floors

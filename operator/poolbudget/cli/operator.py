@@ -39,6 +39,7 @@ def operator(
     """Divide the connections of Postgres servers among pods, as PoolBudgets say."""
     logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("kopf").setLevel(logging.WARNING)
+    os.environ.setdefault("POD_ID", "poolbudget")  # else kopf asks for the user's name, and a container may have none
     if kubeconfig is not None:
         os.environ["KUBECONFIG"] = kubeconfig  # kopf reads no other place
     options = Options(namespace, kubeconfig, health_port, lease_duration, settle_time)

@@ -61,7 +61,7 @@ def plan_server(
     """
     usable = usable_connections(budgets, observed)
     sizes = [size(b, w, targets.get(target_key(b, w))) for b in budgets for w in b.spec.workloads]
-    claimants = {s.key: s for s in sizes if isinstance(s, Sized) and s.floor <= s.ceiling}
+    claimants = {s.key: s for s in sizes if isinstance(s, Sized) and s.fits_its_max}
     admission = _admit(budgets, claimants.values(), usable)
     admitted = [s for s in claimants.values() if s.key.budget_key in admission.taken]
     shares = divide([s.claim for s in admitted], usable)
@@ -120,7 +120,7 @@ def _decide(
     if isinstance(sized, WorkloadPlan):
         return sized
     safe = _safe_max_replicas(sized, admission, usable)
-    if sized.ceiling < sized.floor:
+    if not sized.fits_its_max:
         return refused(sized, "CeilingBelowFloor", _ceiling_below_floor(sized), safe)
     if refusal := admission.refused.get(sized.key.budget_key):
         return refused(sized, *refusal, safe)
@@ -132,7 +132,7 @@ def _safe_max_replicas(sized: Sized, admission: Admission, usable: int) -> int:
 
     0 if none does.
     """
-    own = sized.claim.floor_cost if sized.floor <= sized.ceiling else 0
+    own = sized.claim.floor_cost if sized.fits_its_max else 0
     room = usable - (admission.beside(sized.key.budget_key) - own)
     most = min(room, sized.most) if sized.most is not None else room
     return max(0, most // sized.pod_floor - (sized.peak - sized.steady))
@@ -142,7 +142,7 @@ def _ceiling_below_floor(sized: Sized) -> str:
     needed = sized.peak * sized.pod_floor
     remedy = "raise max, or lower replicas, processes or minPerProcess"
     allowed = f"max allows {sized.most} connections"
-    return f"{allowed} and {sized.peak} pods need {needed} at the floor of {sized.floor}: {remedy}"
+    return f"{allowed} and {sized.peak} pods need {needed} at the floor of {sized.claim.floor}: {remedy}"
 
 
 def _usable(budget: Budget, observed: Observed | None) -> int:

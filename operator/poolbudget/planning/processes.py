@@ -4,6 +4,7 @@
 """
 
 from dataclasses import replace
+from functools import lru_cache
 
 from poolbudget.api.v1alpha1 import Workload
 from poolbudget.detection.podspec import PodSpec
@@ -15,9 +16,7 @@ def pod_processes(workload: Workload, pod: PodSpec | None) -> Processes | Unknow
 
     What declared processes are (prefork children or not) is still read from the containers, where they show it.
     """
-    detected = (
-        _detect(workload, pod) if pod else Unknown("the pod template is not known: set `processes` of the workload")
-    )
+    detected = _detect(None if workload.containers is None else tuple(workload.containers), pod)
     if workload.processes is None:
         return detected
     if isinstance(detected, Unknown):
@@ -25,9 +24,13 @@ def pod_processes(workload: Workload, pod: PodSpec | None) -> Processes | Unknow
     return replace(detected, count=workload.processes, source="spec", extra=0)
 
 
-def _detect(workload: Workload, pod: PodSpec) -> Processes | Unknown:
-    targets = pod.targets(workload.containers)
-    if missing := sorted(set(workload.containers or ()) - {c.name for c in targets}):
+@lru_cache(maxsize=16_384)
+def _detect(names: tuple[str, ...] | None, pod: PodSpec | None) -> Processes | Unknown:
+    """Detect the processes of the named containers; remembered, as plans are made often and templates seldom change."""
+    if pod is None:
+        return Unknown("the pod template is not known: set `processes` of the workload")
+    targets = pod.targets(names)
+    if missing := sorted(set(names or ()) - {c.name for c in targets}):
         return Unknown(f"the pod has no container {', '.join(missing)}: correct `containers` of the workload")
     # Kubernetes' own rule: init containers run one after another, beside the sidecars, before the rest starts.
     initial = [c for c in targets if c in pod.init_containers]

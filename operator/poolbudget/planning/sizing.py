@@ -29,38 +29,30 @@ class Sized:
     `most`: the workload's `max` in connections.
     """
 
-    key: WorkloadKey
+    claim: Claim
     workload: Workload
     processes: int
     steady: int
     peak: int
     desired: int
-    floor: int
     limits: Mapping[str, int]
     most: int | None
     revision: str | None
 
     @property
-    def ceiling(self) -> int:
-        """The most connections per process, whatever is left of the server."""
-        return min(self.limits.values())
+    def key(self) -> WorkloadKey:
+        """Which workload."""
+        return self.claim.key
 
     @property
-    def claim(self) -> Claim:
-        """The workload as `planning.divide` takes it."""
-        return Claim(
-            self.key,
-            self.floor,
-            self.ceiling,
-            self.workload.weight,
-            step=self.peak * self.processes,
-            fixed=self.peak * self.workload.extra_per_pod,
-        )
+    def fits_its_max(self) -> bool:
+        """Whether the workload's own `max` holds its floor."""
+        return self.claim.floor <= self.claim.ceiling
 
     @property
     def pod_floor(self) -> int:
         """What one pod takes at the floor."""
-        return self.processes * self.floor + self.workload.extra_per_pod
+        return self.processes * self.claim.floor + self.workload.extra_per_pod
 
 
 def size(budget: Budget, workload: Workload, target: Target | None) -> Sized | WorkloadPlan:
@@ -82,17 +74,25 @@ def size(budget: Budget, workload: Workload, target: Target | None) -> Sized | W
     pools = len(workload.pools or ()) or 1
     default_floor = min(1 if processes.prefork else DEFAULT_FLOOR, workload.max_per_process)
     floor = max(workload.min_per_process or default_floor, pools)
-    workload = workload.model_copy(update={"extra_per_pod": workload.extra_per_pod + processes.extra})
+    if processes.extra:
+        workload = workload.model_copy(update={"extra_per_pod": workload.extra_per_pod + processes.extra})
     most = most_connections(workload.max, budget.spec.max_connections)
     limits = ceilings(workload, most, floor=floor, steady=steady, peak=peak, processes=processes.count)
+    claim = Claim(
+        key,
+        floor,
+        ceiling=min(limits.values()),
+        weight=workload.weight,
+        step=peak * processes.count,
+        fixed=peak * workload.extra_per_pod,
+    )
     return Sized(
-        key=key,
+        claim=claim,
         workload=workload,
         processes=processes.count,
         steady=steady,
         peak=peak,
         desired=target.desired if target else 0,
-        floor=floor,
         limits=limits,
         most=most,
         revision=target.revision if target else None,
@@ -103,14 +103,14 @@ def planned(sized: Sized, share: int, safe_max_replicas: int) -> WorkloadPlan:
     """Return the plan of a workload that gets `share` connections for each process."""
     each = f"each of {sized.processes} processes" if sized.processes > 1 else "its process"
     limit = min(sized.limits, key=lambda name: sized.limits[name])
-    why = f"limited by {limit}" if share == sized.ceiling else "its part of what is usable"
+    why = f"limited by {limit}" if share == sized.claim.ceiling else "its part of what is usable"
     message = f"{each} of a pod gets {share} connections, {why}"
     return _plan(sized, "FitsDirectly", message, share=share, fits=True, safe_max_replicas=safe_max_replicas)
 
 
 def refused(sized: Sized, reason: str, message: str, safe_max_replicas: int) -> WorkloadPlan:
     """Return the plan of a workload that gets nothing: it shows the floor."""
-    return _plan(sized, reason, message, share=sized.floor, fits=False, safe_max_replicas=safe_max_replicas)
+    return _plan(sized, reason, message, share=sized.claim.floor, fits=False, safe_max_replicas=safe_max_replicas)
 
 
 def _plan(sized: Sized, reason: str, message: str, *, share: int, fits: bool, safe_max_replicas: int) -> WorkloadPlan:
@@ -127,7 +127,7 @@ def _plan(sized: Sized, reason: str, message: str, *, share: int, fits: bool, sa
         steady=sized.steady,
         peak=sized.peak,
         desired=sized.desired,
-        floor=sized.floor,
+        floor=sized.claim.floor,
         share=share,
         pools=split(share, workload.pool.max_overflow, workload.pools),
         per_pod=per_pod,
@@ -165,7 +165,7 @@ def _unplanned(
 def _not_yet_supported(spec: PoolBudgetSpec, workload: Workload) -> str:
     """Return what of the workload cannot be honoured yet, and what to write instead; empty if all can."""
     if workload.env.profile != DEFAULT_PROFILE:
-        return f"env.profile {workload.env.profile} is not supported yet: write {DEFAULT_PROFILE} and give env.names"
+        return f"env.profile {workload.env.profile} is not supported yet: leave it out and write env.names"
     if workload.mode in {WorkloadMode.POOLED, WorkloadMode.NULL_POOL}:
         return f"mode {workload.mode} is not supported yet: write Auto or Direct"
     if workload.mode is WorkloadMode.AUTO and spec.pooler.mode in {PoolerMode.ALWAYS, PoolerMode.EXTERNAL}:

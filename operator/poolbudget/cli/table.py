@@ -1,0 +1,65 @@
+"""The readable form of a plan: one table for each budget, and below it what does not fit.
+
+`cli.plan` calls `render` with the items that the other forms print as they are.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+COLUMNS = ("WORKLOAD", "MODE", "PROCESSES", "PODS", "PEAK", "POOL", "PER POD", "PLANNED", "SAFE MAX", "REASON")
+NUMBERS = frozenset({"PROCESSES", "PODS", "PEAK", "PER POD", "PLANNED", "SAFE MAX"})
+ABSENT = "-"
+
+
+def render(items: Sequence[Mapping[str, Any]]) -> str:
+    """Return the tables of all budgets, in order."""
+    return "\n\n".join(_budget(item["metadata"], item["status"]) for item in items)
+
+
+def _budget(metadata: Mapping[str, str], status: Mapping[str, Any]) -> str:
+    capacity, workloads = status["capacity"], status["workloads"]
+    of_declared = f"maxConnections {capacity['declared']}, reserved {capacity['reserved']}"
+    planned = f"{capacity['planned']} of {capacity['usable']} usable connections planned ({of_declared})"
+    lines = [f"PoolBudget {metadata['namespace']}/{metadata['name']}: {planned}"]
+    lines += _aligned([COLUMNS, *map(_row, workloads)])
+    lines += [f"  {w['name']}: {w['message']}" for w in workloads if w["reason"] == "FitsDirectly"]
+    lines += [c["message"] for c in status["conditions"] if c["status"] == "False"]
+    lines += [f"not yet supported: {c['message']}" for c in status["conditions"] if c["type"] == "NotYetSupported"]
+    return "\n".join(lines)
+
+
+def _row(workload: Mapping[str, Any]) -> tuple[str, ...]:
+    pods, connections = workload.get("pods", {}), workload.get("connections", {})
+    pools = workload.get("pools") or [workload[key] for key in ("pool",) if key in workload]
+    cells = (
+        workload["name"],
+        workload["mode"],
+        workload.get("processes"),
+        pods.get("steady"),
+        pods.get("peak"),
+        ", ".join(_pool(pool) for pool in pools) or None,
+        connections.get("perPod"),
+        connections.get("planned"),
+        workload.get("safeMaxReplicas"),
+        workload["reason"],
+    )
+    return tuple(ABSENT if cell is None else str(cell) for cell in cells)
+
+
+def _pool(pool: Mapping[str, Any]) -> str:
+    """Return a pool as size + overflow."""
+    name = f"{pool['name']} " if "name" in pool else ""
+    return f"{name}{pool['size']}+{pool['overflow']}"
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return the rows as lines, numbers to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  "
+        + "  ".join(
+            cell.rjust(width) if heading in NUMBERS else cell.ljust(width)
+            for heading, cell, width in zip(COLUMNS, row, widths, strict=True)
+        ).rstrip()
+        for row in rows
+    ]

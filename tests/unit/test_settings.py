@@ -1,0 +1,112 @@
+"""Which variables a pod gets, and what they say."""
+
+import re
+from typing import Any
+
+import pytest
+
+from poolbudget.planning.model import BudgetKey
+from poolbudget.planning.pools import split
+from poolbudget.planning.settings import annotation_key, setting_names, setting_values
+from tests.unit.planning_inputs import budget, workload
+
+KEY = BudgetKey("shop", "orders")
+DATABASE = {"host": "orders-db", "port": 6543}
+
+
+def values(share: int = 8, database: dict[str, Any] | None = None, **fields: Any) -> dict[str, str]:
+    one = workload(**fields)
+    spec = budget({"name": "api"}, database=database).spec
+    found = setting_values(KEY, spec, one, split(share, one.pool.max_overflow, one.pools))
+    assert list(found) == list(setting_names(spec, one))
+    return found
+
+
+def test_the_settings_of_the_default_profile() -> None:
+    assert values(pool={"maxOverflow": 3}) == {
+        "DB_POOL_SIZE": "5",
+        "DB_MAX_OVERFLOW": "3",
+        "DB_POOL_CLASS": "AsyncAdaptedQueuePool",
+        "DB_POOL_MIN_SIZE": "1",
+        "DB_POOL_MAX_SIZE": "8",
+        "DB_POOL_TIMEOUT": "30",
+        "DB_POOL_RECYCLE": "1800",
+        "DB_POOL_PRE_PING": "true",
+        "DB_STATEMENT_CACHE_SIZE": "100",
+        "DB_PREPARED_STATEMENT_CACHE_SIZE": "100",
+        "DB_APPLICATION_NAME": "shop/api",
+    }
+
+
+CHANGED: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
+    "whole seconds": ({"pool": {"timeoutMilliseconds": 30_000}}, {"DB_POOL_TIMEOUT": "30"}),
+    "fractions of a second": ({"pool": {"timeoutMilliseconds": 1_500}}, {"DB_POOL_TIMEOUT": "1.5"}),
+    "milliseconds": ({"pool": {"timeoutMilliseconds": 5}}, {"DB_POOL_TIMEOUT": "0.005"}),
+    "hundreds of seconds": ({"pool": {"timeoutMilliseconds": 100_000}}, {"DB_POOL_TIMEOUT": "100"}),
+    "no pre-ping": ({"pool": {"prePing": False}}, {"DB_POOL_PRE_PING": "false"}),
+    "a command timeout, in seconds": (
+        {"pool": {"commandTimeoutMilliseconds": 2_500}},
+        {"DB_COMMAND_TIMEOUT": "2.5"},
+    ),
+    "a statement timeout, in milliseconds": (
+        {"pool": {"statementTimeoutMilliseconds": 2_500}},
+        {"DB_STATEMENT_TIMEOUT": "2500"},
+    ),
+    "host and port with route Env": (
+        {"route": "Env", "database": DATABASE},
+        {"DB_HOST": "orders-db", "DB_PORT": "6543"},
+    ),
+    "another name": ({"env": {"names": {"poolSize": "MY_POOL_SIZE"}}}, {"MY_POOL_SIZE": "8"}),
+}
+
+
+@pytest.mark.parametrize(("fields", "expected"), CHANGED.values(), ids=CHANGED.keys())
+def test_a_setting(fields: dict[str, Any], expected: dict[str, str]) -> None:
+    assert expected.items() <= values(**fields).items()
+
+
+ABSENT: dict[str, tuple[dict[str, Any], list[str]]] = {
+    "timeouts that are not declared": ({}, ["DB_COMMAND_TIMEOUT", "DB_STATEMENT_TIMEOUT"]),
+    "host and port with route None": ({"database": DATABASE}, ["DB_HOST", "DB_PORT"]),
+    "host and port without a database": ({"route": "Env"}, ["DB_HOST", "DB_PORT"]),
+    "a name that was replaced": ({"env": {"names": {"poolSize": "MY_POOL_SIZE"}}}, ["DB_POOL_SIZE"]),
+}
+
+
+@pytest.mark.parametrize(("fields", "variables"), ABSENT.values(), ids=ABSENT.keys())
+def test_a_setting_without_a_value_is_not_referred_to(fields: dict[str, Any], variables: list[str]) -> None:
+    assert not set(variables) & set(values(**fields))
+
+
+def test_named_pools_have_variables_of_their_own_and_share_those_of_the_pod() -> None:
+    found = values(share=10, pools=[{"name": "read", "weight": 4}, {"name": "write-back"}])
+    assert (found["READ_DB_POOL_SIZE"], found["WRITE_BACK_DB_POOL_SIZE"]) == ("8", "2")
+    assert found["READ_DB_POOL_CLASS"] == "AsyncAdaptedQueuePool"
+    assert found["DB_APPLICATION_NAME"] == "shop/api"
+    assert "DB_POOL_SIZE" not in found
+
+
+def test_an_application_name_that_postgres_would_cut_keeps_a_hash() -> None:
+    long, longer = (values(name="w" * 60 + end)["DB_APPLICATION_NAME"] for end in "ab")
+    assert len(long) == len(longer) == 63
+    assert long != longer
+
+
+KEYS = {
+    "DB_POOL_SIZE": "env.poolbudget.dev/DB_POOL_SIZE",
+    "A" * 63: f"env.poolbudget.dev/{'A' * 63}",
+    "A" * 64: f"env.poolbudget.dev/{'A' * 54}-d53eda7a",
+    "DB_POOL_SIZE_": "env.poolbudget.dev/DB_POOL_SIZE_-9e63684b",
+    "_DB_POOL_SIZE": "env.poolbudget.dev/DB_POOL_SIZE-dddedca7",
+}
+
+
+@pytest.mark.parametrize(("variable", "key"), KEYS.items())
+def test_annotation_key(variable: str, key: str) -> None:
+    assert annotation_key(variable) == key
+
+
+@pytest.mark.parametrize("variable", [*KEYS, "_", "__", "_" * 100, "a_", "_a", "A" * 53 + "_" * 20])
+def test_every_annotation_key_is_valid(variable: str) -> None:
+    name = annotation_key(variable).removeprefix("env.poolbudget.dev/")
+    assert re.fullmatch(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?", name)
