@@ -10,6 +10,7 @@ from typing import Any
 
 import kopf
 
+from poolbudget.act.lease import default_identity
 from poolbudget.act.status import StatusWriter
 from poolbudget.api.conditions import NewCondition
 from poolbudget.api.parse import SpecError, parse_budget
@@ -87,5 +88,12 @@ async def watch_budgets(budgets: Budgets, kubeconfig: str | None) -> None:
 
     settings = kopf.OperatorSettings()
     settings.posting.enabled = False
-    await kopf.operator(registry=registry, settings=settings, standalone=True, clusterwide=True)
+    # kopf would make up an identity from the user's name, which a numeric user does not have.
+    await kopf.operator(
+        registry=registry,
+        settings=settings,
+        identity=default_identity(),  # type: ignore[arg-type]  # kopf does not export its type
+        standalone=True,
+        clusterwide=True,
+    )
     raise WatchEndedError

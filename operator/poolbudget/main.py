@@ -9,8 +9,10 @@ import logging
 import signal
 from collections.abc import Coroutine
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
+from poolbudget.act.authority import Validity
 from poolbudget.act.certificates import keep_certificates
 from poolbudget.act.lease import Lease, default_identity
 from poolbudget.act.ledger import LedgerStore
@@ -30,6 +32,8 @@ from poolbudget.servers import Servers
 log = logging.getLogger(__name__)
 
 LEASE_NAME = "poolbudget-operator"
+CERTIFICATE_SETTLE_FACTOR = 6
+"""A change of trust reaches API servers and webhooks later than a session shows in the database: settle times."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +103,8 @@ async def _lead(kube: Kube, lease: Lease, options: Options, health: Health, stop
     budgets = Budgets(servers, status, orphans.wake)
     async with asyncio.TaskGroup() as group:
         group.create_task(lease.keep())
-        group.create_task(keep_certificates(kube, options.namespace))
+        settle = timedelta(seconds=CERTIFICATE_SETTLE_FACTOR * options.settle_time)
+        group.create_task(keep_certificates(kube, options.namespace, validity=Validity(settle=settle)))
         for watch in caches.run():
             group.create_task(watch)
         group.create_task(watch_budgets(budgets, options.kubeconfig))

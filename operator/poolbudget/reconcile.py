@@ -4,12 +4,13 @@
 Everything is decided on one picture, and what is decided is a value; only then something is done.
 """
 
+import time
 from dataclasses import dataclass, field
 
 from poolbudget.act.ledger import LedgerStore
 from poolbudget.act.pods import PodWriter
 from poolbudget.act.status import StatusWriter
-from poolbudget.ledger.books import audit
+from poolbudget.ledger.books import Excess, audit
 from poolbudget.ledger.decide import Snapshot, decide
 from poolbudget.ledger.settings import grant_annotations
 from poolbudget.metrics import record_round
@@ -29,6 +30,7 @@ class Server:
     pods: PodWriter
     status: StatusWriter
     budgets: dict[BudgetKey, Budget] = field(default_factory=dict)
+    excess: Excess = field(default_factory=Excess)
 
 
 async def reconcile(server: Server) -> None:
@@ -57,7 +59,8 @@ async def reconcile(server: Server) -> None:
 
     # 5. Report: on the pods that wait, on the budgets, in the metrics.
     await server.pods.explain(decision.waits)
-    found = Findings(plan, decision, seen.pods, seen.capacity, books, elsewhere, seen.blind)
+    exceeding = server.excess.lasting(books, time.monotonic()) if books else ()
+    found = Findings(plan, decision, seen.pods, books, exceeding, elsewhere, seen.blind)
     for budget in budgets:
         await server.status.write(budget.key, budget.generation, live_status(budget, found), conditions(budget, found))
     record_round(server.name, plan.usable, found.committed, len(decision.waits), started)

@@ -4,15 +4,15 @@
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from poolbudget.api.conditions import NewCondition
 from poolbudget.api.v1alpha1 import PoolBudgetStatus, WorkloadStatus
 from poolbudget.ledger.books import Books
-from poolbudget.ledger.model import Decision, Pod
+from poolbudget.ledger.model import Decision, Pod, Reservation
 from poolbudget.planning.model import Budget, Observed, ServerPlan, WorkloadKey
-from poolbudget.planning.status import not_yet_supported, planned_status
+from poolbudget.planning.status import not_yet_supported, planned_status, workloads_fit
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +22,8 @@ class Findings:
     plan: ServerPlan
     decision: Decision
     pods: Mapping[str, Pod]
-    observed: Observed | None
     books: Books | None
+    exceeding: tuple[tuple[Reservation, int], ...]
     elsewhere: int
     blind: tuple[str, str] | None
 
@@ -47,14 +47,9 @@ def live_status(budget: Budget, found: Findings) -> PoolBudgetStatus:
         in_use = found.books.by_workload.get(key, 0) if found.books else None
         return _filled(workload, current[key], waiting[key], granted[key], in_use)
 
-    server = found.observed
+    in_use_at_all = found.books.total if found.books else None
     capacity = status.capacity and status.capacity.model_copy(
-        update={
-            "observed": server.max_connections if server else None,
-            "reserved": max(status.capacity.reserved, server.reserved if server else 0),
-            "committed": found.committed,
-            "in_use": found.books.total if found.books else None,
-        }
+        update={"committed": found.committed, "in_use": in_use_at_all}
     )
     waiting_here = sum(count for key, count in waiting.items() if key.budget_key == budget.key)
     return status.model_copy(
@@ -82,8 +77,8 @@ def _within_budget(_: Budget, found: Findings) -> NewCondition:
         message = f"{committed} of {usable} usable connections are committed, {committed - usable} too many: "
         message += "nothing more is granted until pods have ended"
         return NewCondition("WithinBudget", False, "OverCommitted", message)
-    if found.books and found.books.exceeding:
-        reservation, backends = found.books.exceeding[0]
+    if found.exceeding:
+        reservation, backends = found.exceeding[0]
         message = f"pod {reservation.pod} holds {backends} connections and was granted {reservation.connections}: "
         message += "its application does not read the variables, or opens connections outside its pools (extraPerPod)"
         return NewCondition("WithinBudget", False, "GrantExceeded", message)
@@ -93,15 +88,11 @@ def _within_budget(_: Budget, found: Findings) -> NewCondition:
 def _capacity_observed(_: Budget, found: Findings) -> NewCondition:
     if found.blind is not None:
         return NewCondition("CapacityObserved", None if found.blind[0] == "NotConfigured" else False, *found.blind)
-    return NewCondition("CapacityObserved", True, "Observed", _observed(found.observed))
+    return NewCondition("CapacityObserved", True, "Observed", _observed(found.plan.observed))
 
 
 def _workloads_fit(budget: Budget, found: Findings) -> NewCondition:
-    unfit = [w for key, w in sorted(found.plan.workloads.items()) if key.budget_key == budget.key and not w.fits]
-    if not unfit:
-        return NewCondition("WorkloadsFit", True, "WorkloadsFit", "every process gets at least its floor")
-    message = "; ".join(_distinct(f"{w.key.workload}: {w.message}" for w in unfit))
-    return NewCondition("WorkloadsFit", False, unfit[0].reason, message[:2000])
+    return NewCondition("WorkloadsFit", *workloads_fit(budget, found.plan))
 
 
 def _observed(observed: Observed | None) -> str:
@@ -111,10 +102,6 @@ def _observed(observed: Observed | None) -> str:
 
 
 CHECKS: tuple[Callable[[Budget, Findings], NewCondition], ...] = (_within_budget, _capacity_observed, _workloads_fit)
-
-
-def _distinct(messages: Iterable[str]) -> list[str]:
-    return list(dict.fromkeys(messages))
 
 
 def _filled(workload: WorkloadStatus, current: int, waiting: int, committed: int, in_use: int | None) -> WorkloadStatus:

@@ -11,6 +11,8 @@ from poolbudget.ledger.model import Ledger, Pod, Reservation
 from poolbudget.ledger.release import Sessions
 from poolbudget.planning.model import WorkloadKey
 
+PATIENCE_SECONDS = 1.0
+
 
 @dataclass(frozen=True, slots=True)
 class Books:
@@ -24,6 +26,18 @@ class Books:
     def elsewhere(self, ordinary_reserve: int) -> int:
         """Return what strangers hold beyond the reserve that is kept for them."""
         return max(0, self.strangers - ordinary_reserve)
+
+
+class Excess:
+    """Tells a pod that keeps holding more than its grant from one whose old backends take a moment to go."""
+
+    def __init__(self) -> None:
+        self._since: dict[str, float] = {}
+
+    def lasting(self, books: Books, now: float) -> tuple[tuple[Reservation, int], ...]:
+        """Return what of `books.exceeding` has lasted for PATIENCE_SECONDS; `now` in seconds."""
+        self._since = {r.uid: self._since.get(r.uid, now) for r, _ in books.exceeding}
+        return tuple((r, held) for r, held in books.exceeding if now - self._since[r.uid] >= PATIENCE_SECONDS)
 
 
 def audit(ledger: Ledger, pods: Mapping[str, Pod], sessions: Sessions) -> Books:
