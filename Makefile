@@ -51,10 +51,10 @@ unit: setup ## Run the tests that need no cluster
 install: setup ## Deploy to the current cluster: IMAGE=registry.example/poolbudget/operator:tag
 	target=$$(mktemp -d); trap 'rm -rf "$$target"' EXIT; \
 	cp -r crds deploy "$$target"; mkdir "$$target/install"; \
-	printf '%s\n' 'resources: [../deploy]' 'patches:' '- target: {kind: Deployment}' \
-	  '  patch: "[{op: replace, path: /spec/template/spec/containers/0/image, value: $(IMAGE)}]"' \
+	printf '%s\n' 'resources: [../deploy]' 'patches:' '- target: {kind: Deployment}' '  patch: |-' \
+	  '    - {op: replace, path: /spec/template/spec/containers/0/image, value: "$(IMAGE)"}' \
 	  > "$$target/install/kustomization.yaml"; \
-	$(CURRENT_CLUSTER) exec -- kubectl apply --server-side -k "$$target/install"; \
+	$(CURRENT_CLUSTER) exec -- kubectl apply --server-side --force-conflicts -k "$$target/install"; \
 	$(CURRENT_CLUSTER) exec -- kubectl -n poolbudget-system rollout status deployment --timeout=120s
 
 .PHONY: e2e

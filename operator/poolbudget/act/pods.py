@@ -27,6 +27,7 @@ class PodWriter:
         self._kube, self._reporter = kube, reporter
         self._in_flight = asyncio.Semaphore(IN_FLIGHT)
         self._opened: set[str] = set()
+        self._outdated: list[Pod] = []
         self._noticed: dict[str, tuple[float, str]] = {}
 
     async def start(self, annotations: Collection[tuple[Pod, Mapping[str, str]]]) -> list[float]:
@@ -46,10 +47,12 @@ class PodWriter:
         await asyncio.gather(*(self._recreate(pod) for pod in pods))
 
     async def explain(self, waits: Collection[Wait]) -> None:
-        """Show on each pod why it waits: its condition, and an Event whenever the reason is a new one.
+        """Show on each pod why it waits, and on those that were opened that they no longer do.
 
-        A message whose figures alone have moved is written again only after a while.
+        A new reason is an Event, too. A message whose figures alone have moved is written again only after a while.
         """
+        outdated, self._outdated = self._outdated, []
+        await asyncio.gather(*(self._set_condition(pod, "True", "Granted", "") for pod in outdated))
         now = asyncio.get_running_loop().time()
         waiting = {wait.pod.uid for wait in waits}
         self._noticed = {uid: noticed for uid, noticed in self._noticed.items() if uid in waiting}
@@ -70,9 +73,9 @@ class PodWriter:
             except ApiError as error:
                 log.warning("granting %s/%s: %s", pod.namespace, pod.name, error)
                 return False
-            self._opened.add(pod.uid)
-            if pod.notice is not None:
-                await self._set_condition(pod, "True", "Granted", "")
+        self._opened.add(pod.uid)
+        if pod.notice is not None:
+            self._outdated.append(pod)
         return True
 
     async def _recreate(self, pod: Pod) -> None:
@@ -86,18 +89,17 @@ class PodWriter:
         pod = wait.pod
         last = self._noticed.get(pod.uid, (0.0, pod.notice[0] if pod.notice else ""))[1]
         self._noticed[pod.uid] = (now, wait.reason)
-        async with self._in_flight:
-            await self._set_condition(pod, "False", wait.reason, wait.message)
-            if last != wait.reason:
-                await post_event(
-                    self._kube,
-                    {"apiVersion": "v1", "kind": "Pod", "namespace": pod.namespace, "name": pod.name, "uid": pod.uid},
-                    reporter=self._reporter,
-                    type_="Warning",
-                    reason=wait.reason,
-                    action="Waiting",
-                    note=wait.message,
-                )
+        await self._set_condition(pod, "False", wait.reason, wait.message)
+        if last != wait.reason:
+            await post_event(
+                self._kube,
+                {"apiVersion": "v1", "kind": "Pod", "namespace": pod.namespace, "name": pod.name, "uid": pod.uid},
+                reporter=self._reporter,
+                type_="Warning",
+                reason=wait.reason,
+                action="Waiting",
+                note=wait.message,
+            )
 
     async def _set_condition(self, pod: Pod, status: str, reason: str, message: str) -> None:
         condition = {
@@ -108,10 +110,11 @@ class PodWriter:
             "lastTransitionTime": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         }
         patch = {"metadata": {"uid": pod.uid}, "status": {"conditions": [condition]}}
-        try:
-            await self._kube.patch(f"{_path(pod)}/status", patch, STRATEGIC_MERGE_PATCH)
-        except ApiError as error:
-            log.warning("explaining %s/%s: %s", pod.namespace, pod.name, error)
+        async with self._in_flight:
+            try:
+                await self._kube.patch(f"{_path(pod)}/status", patch, STRATEGIC_MERGE_PATCH)
+            except ApiError as error:
+                log.warning("explaining %s/%s: %s", pod.namespace, pod.name, error)
 
 
 def _path(pod: Pod) -> str:
