@@ -16,10 +16,10 @@ from examples.demo.outcome import complaints, table
 
 LOOK_AROUND = f"""
 Everything is left running. To look around (before each: make cluster-exec CMD="..."):
-  kubectl -n {NAMESPACE} get poolbudget,pods
+  kubectl -n {NAMESPACE} get pb,pods
   kubectl -n {NAMESPACE} scale deployment/api --replicas=6     # two more than the plan is made for
   kubectl -n {NAMESPACE} get events --field-selector reason=PodsBeyondPlan
-  kubectl -n {NAMESPACE} describe poolbudget orders-db
+  kubectl -n {NAMESPACE} describe pb orders-db
   kubectl delete namespace {NAMESPACE}                         # when you have seen enough"""
 
 
@@ -50,8 +50,8 @@ def demonstrate() -> int:
     with_budget = phases.measure()
 
     print(f"\n{table(without, with_budget)}")
-    show("get", "poolbudget")
-    show("describe", "poolbudget", "orders-db")
+    show("get", "pb")
+    show("describe", "pb", "orders-db")
     return judge(complaints(with_budget))
 
 

@@ -103,6 +103,7 @@ def _wait(pod: str, seen: list[Sighting]) -> Wait:
 ROWS: tuple[tuple[str, Callable[[Measurement], str]], ...] = (
     ("seconds of load", lambda m: f"{m.seconds:.0f}"),
     ("requests answered", lambda m: f"{m.ok}"),
+    ("  per second", lambda m: f"{m.ok / m.seconds:.0f}"),
     ("requests failed", lambda m: f"{m.refused + m.failed_otherwise}"),
     ("  refused: too many clients", lambda m: f"{m.refused}"),
     ("  for another reason", lambda m: f"{m.failed_otherwise}"),

@@ -26,16 +26,18 @@ def install() -> None:
         SYSTEM
     ):
         with step("install the operator and the webhook (kubectl apply -k deploy)"):
-            kubectl("apply", "--server-side", f"--kustomize={DEPLOY}")
+            kubectl("apply", "--server-side", f"--kustomize={DEPLOY}", namespace=SYSTEM_NAMESPACE)
     with step("wait until the operator and the webhook are available"):
         for deployment in SYSTEM:
-            kubectl("rollout", "status", deployment, PATIENCE, namespace=SYSTEM_NAMESPACE)
+            kubectl("wait", "--for=jsonpath={.status.readyReplicas}", deployment, PATIENCE, namespace=SYSTEM_NAMESPACE)
 
 
 def clear() -> None:
     """Remove the namespace of the demo with everything in it."""
     if kubectl("get", "namespace", NAMESPACE, "--ignore-not-found", "--output=name"):
         with step(f"remove the namespace {NAMESPACE}"):
+            # What runs goes first: a namespace comes back to pods that end slowly only after half a minute.
+            kubectl("delete", "deployments,statefulsets,pods", "--all", "--cascade=foreground", PATIENCE)
             kubectl("delete", "namespace", NAMESPACE, PATIENCE)
 
 

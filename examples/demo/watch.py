@@ -13,7 +13,7 @@ from examples.demo.outcome import Sighting
 
 GRANTED = '.status.conditions[?(@.type=="poolbudget.dev/Granted")]'
 FIELDS = (".metadata.name", ".spec.schedulingGates[*].name", f"{GRANTED}.reason", f"{GRANTED}.message")
-LINE = '{"\\t"}'.join(f"{{{field}}}" for field in FIELDS) + '{"\\n"}'
+LINE = '{"|"}'.join(f"{{{field}}}" for field in FIELDS) + '{"\\n"}'  # a watch turns tabs to spaces
 
 
 @contextmanager
@@ -33,5 +33,5 @@ def watching() -> Iterator[list[Sighting]]:
 
 def _note(lines: Iterable[str], sightings: list[Sighting]) -> None:
     for line in lines:
-        pod, gates, reason, message = line.rstrip("\n").split("\t", 3)
+        pod, gates, reason, message = line.rstrip("\n").split("|", 3)
         sightings.append(Sighting(time.monotonic(), pod, bool(gates), reason, message))

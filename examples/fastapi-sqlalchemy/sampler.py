@@ -29,7 +29,7 @@ GROUPS = ("role", "application", "address")
 class Peaks:
     """The most client backends seen at one instant, of everybody and by role, application_name and client address.
 
-    Charged, and held against `usable`, are those of `role` (default: everybody's) and what others have beyond `reserve`.
+    Charged, and held against `usable`, are those of `role` (default: everybody's) and of others beyond `reserve`.
     """
 
     usable: int | None = None
