@@ -15,7 +15,7 @@ from typing import Any
 from poolbudget.act.authority import Validity
 from poolbudget.act.certificates import keep_certificates
 from poolbudget.act.lease import Lease, default_identity
-from poolbudget.act.ledger import LedgerStore
+from poolbudget.act.ledger import LedgerStore, servers_with_ledger
 from poolbudget.act.pods import PodWriter
 from poolbudget.act.status import StatusWriter
 from poolbudget.budgets import Budgets, watch_budgets
@@ -111,6 +111,8 @@ async def _lead(kube: Kube, lease: Lease, options: Options, health: Health, stop
         await caches.synced()
         await budgets.synced(kube)
         _stop_on_signals(stop)  # kopf has put its own handlers in their place
+        for name in await servers_with_ledger(kube, options.namespace):
+            servers.add_server(name)
         health.ready = True
         log.info("leading: the picture of the cluster is complete")
         group.create_task(orphans.run())

@@ -28,7 +28,8 @@ class Orphans:
             unknown = [key for key in self._caches.budgets_with_pods() if key not in self._servers]
             await self._pods.explain([wait for key in unknown for wait in self._waits(key)])
             for key in unknown:
-                self._caches.forget_departed(key, ())
+                if not self._servers.charges(key):
+                    self._caches.forget_departed(key, ())
 
     def _waits(self, key: BudgetKey) -> list[Wait]:
         message = f"no PoolBudget {key.name} in namespace {key.namespace}: apply it, or correct the pod's labels"

@@ -12,6 +12,7 @@ from contextlib import suppress
 from poolbudget.act.ledger import LedgerConflictError
 from poolbudget.kube import ApiError
 from poolbudget.ledger.codec import LedgerCorruptError
+from poolbudget.ledger.release import keep_what_may_live
 from poolbudget.metrics import ROUND_FAILURES
 from poolbudget.planning.model import Budget, BudgetKey, TargetKey
 from poolbudget.planning.plan import server_key
@@ -42,8 +43,7 @@ class Servers:
         self.remove_budget(budget.key)
         self._budgets[budget.key] = budget
         name = server_key(budget)
-        if name not in self._tasks:
-            self._add_task(name)
+        self.add_server(name)
         self._tasks[name].server.budgets[budget.key] = budget
         self._tasks[name].wake()
 
@@ -53,6 +53,10 @@ class Servers:
             task = self._tasks[server_key(budget)]
             del task.server.budgets[key]
             task.wake()
+
+    def charges(self, key: BudgetKey) -> bool:
+        """Whether pods of the budget stand in a ledger, although it may have been deleted."""
+        return any(task.server.ledger.charges(key) for task in self._tasks.values())
 
     def wake_budget(self, key: BudgetKey) -> None:
         """Run a round for the server of a budget whose pods changed."""
@@ -73,7 +77,10 @@ class Servers:
                 self._running.create_task(task.run())
             await asyncio.Event().wait()
 
-    def _add_task(self, name: str) -> None:
+    def add_server(self, name: str) -> None:
+        """Take in a server, also one of which nothing but its ledger is left."""
+        if name in self._tasks:
+            return
         self._tasks[name] = ServerTask(self._make(name))
         if self._running is not None:
             self._running.create_task(self._tasks[name].run())
@@ -94,15 +101,14 @@ class ServerTask:
         """Run rounds for ever. A failed one is logged and tried again: it has left nothing half done."""
         while True:
             self._changed.clear()
-            if self.server.budgets:
-                await self._round()
+            await self._round()
             with suppress(TimeoutError):
                 async with asyncio.timeout(OBSERVE_SECONDS):
                     await self._changed.wait()
 
     async def _round(self) -> None:
         try:
-            await reconcile(self.server)
+            await (reconcile(self.server) if self.server.budgets else _drain(self.server))
         except LedgerConflictError as conflict:
             log.info("%s: deciding anew: %s", self.server.name, conflict)
             self.wake()
@@ -117,3 +123,12 @@ class ServerTask:
         ROUND_FAILURES.labels(self.server.name, type(error).__name__).inc()
         await asyncio.sleep(RETRY_SECONDS)
         self.wake()
+
+
+async def _drain(server: Server) -> None:
+    """Release what ends at a server that no budget names any more: pods of a deleted budget still run."""
+    if ledger := await server.ledger.read():
+        seen = await server.gatherer.gather((), ledger)
+        await server.ledger.write(keep_what_may_live(ledger, seen.pods, seen.gone, seen.sessions))
+    else:
+        await server.ledger.remove()

@@ -10,6 +10,7 @@ from typing import Any
 from poolbudget.kube import ApiError, Kube
 from poolbudget.ledger.codec import decode, encode
 from poolbudget.ledger.model import Ledger
+from poolbudget.planning.model import BudgetKey
 
 LABEL = "poolbudget.dev/ledger"
 SERVER_ANNOTATION = "poolbudget.dev/server"
@@ -17,6 +18,16 @@ SERVER_ANNOTATION = "poolbudget.dev/server"
 
 class LedgerConflictError(Exception):
     """Somebody else wrote the ledger, or our write may or may not have arrived: decide anew on what is there."""
+
+
+async def servers_with_ledger(kube: Kube, namespace: str) -> list[str]:
+    """Return the servers for which a ledger exists, whether or not a budget still names them."""
+    path = f"/api/v1/namespaces/{namespace}/configmaps"
+    return [
+        ledger["metadata"]["annotations"][SERVER_ANNOTATION]
+        async for page in kube.pages(path, labelSelector=LABEL)
+        for ledger in page["items"]
+    ]
 
 
 class LedgerStore:
@@ -28,6 +39,10 @@ class LedgerStore:
         self._name = f"poolbudget-ledger-{hashlib.sha256(server.encode()).hexdigest()[:16]}"
         self._version: str | None = None
         self._known: Ledger | None = None
+
+    def charges(self, budget: BudgetKey) -> bool:
+        """Whether the ledger, as far as it is known, holds a pod of the budget."""
+        return any(entry.workload.budget_key == budget for entry in (self._known or {}).values())
 
     async def read(self) -> Ledger:
         """Return the ledger as last written or read by us; ask the API server (quorum) after any doubt."""
@@ -55,6 +70,19 @@ class LedgerStore:
                 raise LedgerConflictError(str(error)) from error
             self._known = known
             raise
+
+    async def remove(self) -> None:
+        """Delete the object of an empty ledger."""
+        if self._version is None:
+            return
+        try:
+            await self._kube.delete(
+                f"{self._collection}/{self._name}", {"preconditions": {"resourceVersion": self._version}}
+            )
+        except ApiError as error:
+            if error.status not in {404, 409}:
+                raise
+        self._version, self._known = None, {}
 
     def _object(self, ledger: Ledger) -> dict[str, Any]:
         metadata: dict[str, Any] = {

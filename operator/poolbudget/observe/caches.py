@@ -71,8 +71,8 @@ class Caches:
         return self._by_budget.get(budget, {})
 
     def budgets_with_pods(self) -> frozenset[BudgetKey]:
-        """Return the budgets that pods name, whether they exist or not."""
-        return frozenset(self._by_budget)
+        """Return the budgets that pods name or, before they vanished, named; whether they exist or not."""
+        return frozenset(self._by_budget | self._departed)
 
     def departed_of(self, budget: BudgetKey) -> Mapping[str, Pod]:
         """Return the last known state of the budget's pods that vanished, by uid."""

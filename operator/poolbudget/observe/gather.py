@@ -54,10 +54,11 @@ class Gatherer:
     async def gather(self, budgets: tuple[Budget, ...], ledger: Ledger) -> Observation:
         """Return the picture; raise `ApiError` if a vanished pod cannot be asked for."""
         targets = self._targets(budgets)
-        pods = {uid: pod for budget in budgets for uid, pod in self._caches.pods_of(budget.key).items()}
+        keys = {budget.key for budget in budgets} | {entry.workload.budget_key for entry in ledger.values()}
+        pods = {uid: pod for key in keys for uid, pod in self._caches.pods_of(key).items()}
         gone = await self._confirm_gone(ledger, pods)
-        for budget in budgets:
-            self._caches.forget_departed(budget.key, ledger)
+        for key in keys:
+            self._caches.forget_departed(key, ledger)
         reading = await self._read(budgets)
         if isinstance(reading, Unobservable):
             self._watching_since = None
