@@ -111,7 +111,7 @@ UNPLANNED: dict[str, tuple[dict[str, Any], dict[str, Any], str, str]] = {
     ),
     "mode Pooled": ({"mode": "Pooled"}, {}, "NotYetSupported", "mode Pooled"),
     "mode NullPool": ({"mode": "NullPool"}, {}, "NotYetSupported", "mode NullPool"),
-    "another profile": ({"env": {"profile": "mlflow"}}, {}, "NotYetSupported", "env.profile mlflow"),
+    "another profile": ({"env": {"profile": "zope"}}, {}, "InvalidProfile", "env.profile zope"),
 }
 
 

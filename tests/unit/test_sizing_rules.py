@@ -1,4 +1,4 @@
-"""Published rules of thumb, each as the PoolBudget that expresses it; docs/sizing.md tells the same cases."""
+"""Published rules of thumb, each as the workload that expresses it."""
 
 from typing import Any
 

@@ -84,7 +84,7 @@ def _problems(detail: ErrorDetails) -> Iterator[Problem]:
 def _path(loc: Sequence[int | str]) -> str:
     path = "spec"
     for step in loc:
-        path = _join(path, f"[{step}]" if isinstance(step, int) else step)
+        path = _join(path, f"[{step}]" if isinstance(step, int) else _short(step))
     return path
 
 
@@ -139,7 +139,11 @@ def _text(detail: ErrorDetails) -> str:
 
 
 def _show(value: object) -> str:
-    return json.dumps(value, default=str)
+    return _short(json.dumps(value, default=str))
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 100 else f"{text[:97]}..."
 
 
 def _limit(words: str) -> Callable[[ErrorDetails], str]:

@@ -5,10 +5,13 @@ which pydantic runs offline; both give the same sentence. The models of `api` de
 reports the broken ones. Next: the API server refuses, or `parse_budget` raises `SpecError`.
 """
 
+import ast
+import inspect
 import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, ClassVar, NamedTuple, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler, model_validator
@@ -122,7 +125,6 @@ class Model(BaseModel):
     """A part of the resource: camelCase in YAML, unknown fields refused, `rules` kept."""
 
     model_config = ConfigDict(
-        use_attribute_docstrings=True,
         alias_generator=to_camel,
         validate_by_name=True,
         validate_by_alias=True,
@@ -138,6 +140,25 @@ class Model(BaseModel):
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         shape = handler(schema)
+        resolved = handler.resolve_ref_schema(shape)
         if cls.rules:
-            handler.resolve_ref_schema(shape)[VALIDATIONS] = [rule.validation() for rule in cls.rules]
+            resolved[VALIDATIONS] = [rule.validation() for rule in cls.rules]
+        for field, description in _docstrings(cls).items():
+            if info := cls.model_fields.get(field):
+                resolved["properties"][info.alias]["description"] = description
         return shape
+
+
+def _docstrings(model: type[BaseModel]) -> dict[str, str]:
+    """Return the string below each attribute of a class.
+
+    pydantic's `use_attribute_docstrings` finds the same, but reads the sources whenever the program starts.
+    """
+    (definition,) = ast.parse(inspect.getsource(model)).body
+    assert isinstance(definition, ast.ClassDef)  # noqa: S101 - for the type checker
+    found = {}
+    for field, below in pairwise(definition.body):
+        match field, below:
+            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str() as text)):
+                found[name] = inspect.cleandoc(text)
+    return found

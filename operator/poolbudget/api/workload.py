@@ -5,6 +5,7 @@
 
 import re
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -197,7 +198,7 @@ class Workload(Model):
         ),
     )
 
-    @property
+    @cached_property
     def target(self) -> TargetReference:
         """The controller: `targetRef`, or the Deployment named like the workload."""
         return self.target_ref or TargetReference(name=self.name)

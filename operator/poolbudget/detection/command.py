@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from itertools import takewhile
-from pathlib import PurePosixPath
 
 from poolbudget.detection.environment import UNREADABLE, Environment, UndetectableError
 from poolbudget.detection.podspec import Container
@@ -92,7 +91,7 @@ def _program(words: Words) -> str:
         raise UndetectableError("the command names no program")
     if UNREADABLE in words[0]:
         raise UndetectableError("the program comes from a variable that is not read")
-    return PurePosixPath(words[0]).name
+    return words[0].rpartition("/")[2]
 
 
 def _layer(program: str) -> Layer | None:

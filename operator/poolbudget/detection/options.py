@@ -22,7 +22,8 @@ def occurrences(arguments: Sequence[str], names: Sequence[str], switches: str = 
     for previous, argument, following in neighbours:
         if argument.startswith(UNREADABLE) and not _takes_next(previous):
             found.append(UNREADABLE)
-        found += (value for name in names if (value := _value(name, argument, following, switches)) is not None)
+        elif argument.startswith("-"):
+            found += (value for name in names if (value := _value(name, argument, following, switches)) is not None)
     return found
 
 

@@ -6,6 +6,8 @@ one jump; the steps of the next narrow band, in which every claim has at most on
 with the claims that can still grow.
 """
 
+from bisect import bisect_right
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import lcm
@@ -55,9 +57,9 @@ def divide(claims: Sequence[Claim], usable: int) -> dict[WorkloadKey, int]:
     return shares
 
 
-def _raised(claim: Claim, share: int, level: int, resolution: int) -> int:
+def _raised(share: int, weight: int, ceiling: int, level: int, resolution: int) -> int:
     """Return the share after all steps that start below `level / resolution`."""
-    return min(claim.ceiling, max(share, -(-level * claim.weight // resolution)))
+    return min(ceiling, max(share, -(-level * weight // resolution)))
 
 
 def _jump(
@@ -67,21 +69,20 @@ def _jump(
 
     They come before all others, and together they fit, so none of them can fail to fit in its turn.
     """
+    # Claims of one weight, ceiling and share rise together: there are few such groups in most budgets.
+    groups: Counter[tuple[int, int, int]] = Counter()
+    for claim in claims:
+        groups[shares[claim.key], claim.weight, claim.ceiling] += claim.step
 
     def cost(candidate: int) -> int:
-        return sum(c.step * (_raised(c, shares[c.key], candidate, resolution) - shares[c.key]) for c in claims)
+        return sum(step * (_raised(*group, candidate, resolution) - group[0]) for group, step in groups.items())
 
+    # Nothing is to be raised at `level` itself, and above `top` everything is at its ceiling.
     top = max(-(-c.ceiling * resolution // c.weight) for c in claims)
-    stride = 1
-    while level + stride < top and cost(level + stride) <= left:
-        stride *= 2
-    low, high = level, min(level + stride, top)
-    while low < high:
-        middle = (low + high + 1) // 2
-        low, high = (middle, high) if cost(middle) <= left else (low, middle - 1)
-    left -= cost(low)
-    shares.update({c.key: _raised(c, shares[c.key], low, resolution) for c in claims})
-    return low, left
+    level += bisect_right(range(level + 1, top + 1), left, key=cost)
+    left -= cost(level)
+    shares.update({c.key: _raised(shares[c.key], c.weight, c.ceiling, level, resolution) for c in claims})
+    return level, left
 
 
 def _single_steps(
@@ -92,7 +93,7 @@ def _single_steps(
     Return what is left.
     """
     unit = lcm(*(c.weight for c in claims))
-    steps = [c for c in claims if shares[c.key] < _raised(c, shares[c.key], level, resolution)]
+    steps = [c for c in claims if shares[c.key] < _raised(shares[c.key], c.weight, c.ceiling, level, resolution)]
     for claim in sorted(steps, key=lambda c: (shares[c.key] * (unit // c.weight), c.key)):
         if claim.step <= left:
             left -= claim.step

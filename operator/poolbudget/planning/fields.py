@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
+MOST_COUNT = 2**31 - 1
+"""Counts of the API are int32."""
+
 
 class FieldError(ValueError):
     """A field of a manifest is not what it must be.
@@ -38,12 +41,12 @@ def mapping(manifest: Mapping[str, Any], path: str) -> Mapping[str, Any]:
 
 
 def count(manifest: Mapping[str, Any], path: str, default: int | None) -> int:
-    """Return a whole number of at least 0; without a default it must be there."""
+    """Return a whole number as the API server takes it, of at least 0; without a default it must be there."""
     value = at(manifest, path)
     if value is None and default is not None:
         return default
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise FieldError(path, f"must be a whole number of at least 0, without quotes, not {said(value)}")
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MOST_COUNT:
+        raise FieldError(path, f"must be a whole number from 0 to {MOST_COUNT}, without quotes, not {said(value)}")
     return value
 
 

@@ -78,15 +78,19 @@ def plan_server(
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """Which budgets are divided: `taken`, with what their floors take; the others with reason and message."""
+    """Which budgets are divided: `taken`, with what their floors take; the others with reason and message.
+
+    `total` is what the floors of all taken budgets take.
+    """
 
     taken: Mapping[BudgetKey, int]
+    total: int
     floors: Mapping[BudgetKey, int]
     refused: Mapping[BudgetKey, tuple[str, str]]
 
     def beside(self, key: BudgetKey) -> int:
         """Return what the floors of a budget take, together with those of all other budgets that are divided."""
-        return sum(self.taken.values()) + (0 if key in self.taken else self.floors[key])
+        return self.total + (0 if key in self.taken else self.floors[key])
 
 
 def _admit(budgets: Sequence[Budget], claimants: Iterable[Sized], usable: int) -> Admission:
@@ -106,7 +110,7 @@ def _admit(budgets: Sequence[Budget], claimants: Iterable[Sized], usable: int) -
             older = ", ".join(str(key) for key in taken)
             message = f"{budget.key.name} and the older {older} would need {_excess(others + need, usable)}"
             refusals[budget.key] = ("Conflict", message)
-    return Admission(taken, floors, refusals)
+    return Admission(taken, sum(taken.values()), floors, refusals)
 
 
 def _excess(needed: int, usable: int) -> str:

@@ -6,66 +6,42 @@ reference to an annotation that is not there is an empty string, and `int("")` e
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from hashlib import sha256
 
 from poolbudget.api.v1alpha1 import Database, PoolBudgetSpec, Route, SettingName, Workload
 from poolbudget.planning.model import BudgetKey, PoolShare
+from poolbudget.planning.profiles import effects, told
 
 ANNOTATION_PREFIX = "env.poolbudget.dev/"
-DEFAULT_PROFILE = "Default"
 MOST_CHARACTERS = 63
 """Of the name part of an annotation's key, and of application_name in Postgres (NAMEDATALEN - 1)."""
 HASH_CHARACTERS = 8
 VALID_KEY_NAME = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?")
 
-POOL_VARIABLES: Mapping[SettingName, str] = {
-    SettingName.POOL_SIZE: "DB_POOL_SIZE",
-    SettingName.MAX_OVERFLOW: "DB_MAX_OVERFLOW",
-    SettingName.POOL_CLASS: "DB_POOL_CLASS",
-    SettingName.POOL_MIN_SIZE: "DB_POOL_MIN_SIZE",
-    SettingName.POOL_MAX_SIZE: "DB_POOL_MAX_SIZE",
-    SettingName.POOL_TIMEOUT: "DB_POOL_TIMEOUT",
-    SettingName.POOL_RECYCLE: "DB_POOL_RECYCLE",
-    SettingName.POOL_PRE_PING: "DB_POOL_PRE_PING",
-    SettingName.STATEMENT_CACHE_SIZE: "DB_STATEMENT_CACHE_SIZE",
-    SettingName.PREPARED_STATEMENT_CACHE_SIZE: "DB_PREPARED_STATEMENT_CACHE_SIZE",
-    SettingName.COMMAND_TIMEOUT: "DB_COMMAND_TIMEOUT",
-    SettingName.STATEMENT_TIMEOUT: "DB_STATEMENT_TIMEOUT",
-}
-"""What every pool has of its own: the variables of a named pool carry its name in front."""
-
-POD_VARIABLES: Mapping[SettingName, str] = {
-    SettingName.APPLICATION_NAME: "DB_APPLICATION_NAME",
-    SettingName.HOST: "DB_HOST",
-    SettingName.PORT: "DB_PORT",
-}
-"""What all pools of a pod share."""
-
-VARIABLES = {**POOL_VARIABLES, **POD_VARIABLES}
+OF_A_POD = frozenset({SettingName.APPLICATION_NAME, SettingName.HOST, SettingName.PORT})
+"""What all pools of a pod share. The variables of everything else carry the name of a named pool in front."""
 
 
 def setting_names(spec: PoolBudgetSpec, workload: Workload) -> dict[str, tuple[str, SettingName]]:
     """Return the variables that a pod of the workload gets, in order: name to pool ("" for none) and setting."""
     pools = [pool.name for pool in workload.pools or ()] or [""]
-    names = {}
+    variables = _variables(spec, workload)
+    names: dict[str, tuple[str, SettingName]] = {}
     for pool in pools:
         prefix = f"{pool.upper().replace('-', '_')}_" if pool else ""
-        for setting in _settings_of_a_pool(workload):
-            names[prefix + _variable(workload, setting)] = (pool, setting)
-    for setting in _settings_of_a_pod(spec, workload):
-        names[_variable(workload, setting)] = ("", setting)
-    return names
+        names |= {prefix + name: (pool, setting) for setting, name in variables.items() if setting not in OF_A_POD}
+    return names | {name: ("", setting) for setting, name in variables.items() if setting in OF_A_POD}
 
 
 def setting_values(
     budget: BudgetKey, spec: PoolBudgetSpec, workload: Workload, pools: Sequence[PoolShare]
 ) -> dict[str, str]:
     """Return the value of every variable of `setting_names` for a pod whose processes have these pools."""
-    by_pool = {pool.name: _values_of_a_pool(workload, pool) for pool in pools}
+    by_pool = {pool.name: _values_of_a_pool(workload, told(workload, pool)) for pool in pools}
     of_pod = _values_of_a_pod(budget, spec.database, workload)
     return {
-        variable: by_pool[pool][setting] if setting in POOL_VARIABLES else of_pod[setting]
+        variable: of_pod[setting] if setting in OF_A_POD else by_pool[pool][setting]
         for variable, (pool, setting) in setting_names(spec, workload).items()
     }
 
@@ -92,32 +68,31 @@ def _shortened(name: str, *, valid: bool = True) -> str:
     return f"{stem}-{digest}" if stem else digest
 
 
-def _variable(workload: Workload, setting: SettingName) -> str:
-    return workload.env.names.get(setting, VARIABLES[setting])
-
-
-def _settings_of_a_pool(workload: Workload) -> list[SettingName]:
-    declared = {
-        SettingName.COMMAND_TIMEOUT: workload.pool.command_timeout_milliseconds,
-        SettingName.STATEMENT_TIMEOUT: workload.pool.statement_timeout_milliseconds,
-    }
-    return [setting for setting in POOL_VARIABLES if declared.get(setting, True) is not None]
-
-
-def _settings_of_a_pod(spec: PoolBudgetSpec, workload: Workload) -> list[SettingName]:
+def _variables(spec: PoolBudgetSpec, workload: Workload) -> dict[SettingName, str]:
+    """Return the variable of every setting that has a value."""
     routed = workload.route is Route.ENV and spec.database is not None
-    return list(POD_VARIABLES) if routed else [SettingName.APPLICATION_NAME]
+    has_value = {
+        SettingName.COMMAND_TIMEOUT: workload.pool.command_timeout_milliseconds is not None,
+        SettingName.STATEMENT_TIMEOUT: workload.pool.statement_timeout_milliseconds is not None,
+        SettingName.HOST: routed,
+        SettingName.PORT: routed,
+    }
+    names = {**effects(workload).names, **workload.env.names}
+    return {setting: name for setting, name in names.items() if has_value.get(setting, True)}
 
 
 def _values_of_a_pool(workload: Workload, pool: PoolShare) -> dict[SettingName, str]:
     options = workload.pool
+    timeout = options.timeout_milliseconds
+    if effects(workload).whole_seconds:
+        timeout = -(-timeout // 1000) * 1000
     return {
         SettingName.POOL_SIZE: str(pool.size),
         SettingName.MAX_OVERFLOW: str(pool.overflow),
         SettingName.POOL_CLASS: "AsyncAdaptedQueuePool",
         SettingName.POOL_MIN_SIZE: "1",
         SettingName.POOL_MAX_SIZE: str(pool.size + pool.overflow),
-        SettingName.POOL_TIMEOUT: _seconds(options.timeout_milliseconds),
+        SettingName.POOL_TIMEOUT: _seconds(timeout),
         SettingName.POOL_RECYCLE: str(options.recycle_seconds),
         SettingName.POOL_PRE_PING: str(options.pre_ping).lower(),
         SettingName.STATEMENT_CACHE_SIZE: "100",

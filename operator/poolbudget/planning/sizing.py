@@ -12,12 +12,14 @@ from poolbudget.detection.processes import Unknown
 from poolbudget.planning.demand import ceilings, most_connections
 from poolbudget.planning.divide import Claim
 from poolbudget.planning.model import Budget, Target, TargetKey, WorkloadKey, WorkloadPlan
-from poolbudget.planning.pools import split
 from poolbudget.planning.processes import pod_processes
-from poolbudget.planning.settings import DEFAULT_PROFILE
+from poolbudget.planning.profiles import effects, misfit, process_pools
+from poolbudget.planning.profiles import floor as profile_floor
 from poolbudget.planning.targets import TARGETS
 
 DEFAULT_FLOOR = 2
+POOLED_MODES = frozenset({WorkloadMode.POOLED, WorkloadMode.NULL_POOL})
+POOLING = frozenset({PoolerMode.ALWAYS, PoolerMode.EXTERNAL})
 NEVER_SURGES = frozenset({"StatefulSet", "ReplicaSet", "DaemonSet", "Job", "CronJob", "ScaledJob"})
 """Kinds whose rollout starts no pod beside the old ones unless the object says so (a DaemonSet's maxSurge)."""
 
@@ -60,6 +62,8 @@ def size(budget: Budget, workload: Workload, target: Target | None) -> Sized | W
     key = WorkloadKey(budget.key.namespace, budget.key.name, workload.name)
     if message := _not_yet_supported(budget.spec, workload):
         return _unplanned(key, workload, "NotYetSupported", message, target)
+    if message := misfit(workload, target.template if target else None):
+        return _unplanned(key, workload, "InvalidProfile", message, target)
     if target is None and (workload.processes is None or workload.max_pods is None):
         return _unplanned(key, workload, "TargetNotFound", _target_not_found(budget, workload), target)
     processes = pod_processes(workload, target.template if target else None)
@@ -71,11 +75,11 @@ def size(budget: Budget, workload: Workload, target: Target | None) -> Sized | W
     steady = max(1, steady or 0)
     surges = target.surges if target else workload.target.kind not in NEVER_SURGES
     peak = steady + surges
-    pools = len(workload.pools or ()) or 1
+    of_profile = effects(workload)
     default_floor = min(1 if processes.prefork else DEFAULT_FLOOR, workload.max_per_process)
-    floor = max(workload.min_per_process or default_floor, pools)
-    if processes.extra:
-        workload = workload.model_copy(update={"extra_per_pod": workload.extra_per_pod + processes.extra})
+    floor = max(workload.min_per_process or default_floor, len(workload.pools or ()), profile_floor(of_profile))
+    if extra := processes.extra + of_profile.extra_per_pod:
+        workload = workload.model_copy(update={"extra_per_pod": workload.extra_per_pod + extra})
     most = most_connections(workload.max, budget.spec.max_connections)
     limits = ceilings(workload, most, floor=floor, steady=steady, peak=peak, processes=processes.count)
     claim = Claim(
@@ -104,7 +108,11 @@ def planned(sized: Sized, share: int, safe_max_replicas: int) -> WorkloadPlan:
     each = f"each of {sized.processes} processes" if sized.processes > 1 else "its process"
     limit = min(sized.limits, key=lambda name: sized.limits[name])
     why = f"limited by {limit}" if share == sized.claim.ceiling else "its part of what is usable"
-    message = f"{each} of a pod gets {share} connections, {why}"
+    pools = effects(sized.workload).pools
+    # Equal pools leave a remainder that none of them can have.
+    share = max(share - share % pools, sized.claim.floor)
+    among = f" in {pools} equal pools" if pools > 1 else ""
+    message = f"{each} of a pod gets {share} connections{among}, {why}"
     return _plan(sized, "FitsDirectly", message, share=share, fits=True, safe_max_replicas=safe_max_replicas)
 
 
@@ -129,7 +137,7 @@ def _plan(sized: Sized, reason: str, message: str, *, share: int, fits: bool, sa
         desired=sized.desired,
         floor=sized.claim.floor,
         share=share,
-        pools=split(share, workload.pool.max_overflow, workload.pools),
+        pools=process_pools(workload, share),
         per_pod=per_pod,
         planned=sized.peak * per_pod if fits else 0,
         safe_max_replicas=safe_max_replicas,
@@ -164,11 +172,9 @@ def _unplanned(
 
 def _not_yet_supported(spec: PoolBudgetSpec, workload: Workload) -> str:
     """Return what of the workload cannot be honoured yet, and what to write instead; empty if all can."""
-    if workload.env.profile != DEFAULT_PROFILE:
-        return f"env.profile {workload.env.profile} is not supported yet: leave it out and write env.names"
-    if workload.mode in {WorkloadMode.POOLED, WorkloadMode.NULL_POOL}:
+    if workload.mode in POOLED_MODES:
         return f"mode {workload.mode} is not supported yet: write Auto or Direct"
-    if workload.mode is WorkloadMode.AUTO and spec.pooler.mode in {PoolerMode.ALWAYS, PoolerMode.EXTERNAL}:
+    if workload.mode is WorkloadMode.AUTO and spec.pooler.mode in POOLING:
         return (
             f"pooler.mode {spec.pooler.mode} is not supported yet: write Auto or Never, or mode Direct in the workload"
         )

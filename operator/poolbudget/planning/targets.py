@@ -4,14 +4,19 @@
 the API's default. `planning.sizing` reads the result.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from poolbudget.detection.podspec import parse_pod_spec
-from poolbudget.planning.fields import FieldError, at, count, mapping, text
+from poolbudget.planning.fields import FieldError, at, count, mapping, said, text
 from poolbudget.planning.model import Target, TargetKey
 from poolbudget.planning.template import check_template
+
+PERCENT = re.compile(r"[0-9]{1,9}%")
+SOME = 1
+"""Stands for the default of 25%: only whether there is a surge matters."""
 
 KEDA_MOST_REPLICAS = 100
 """KEDA's default of maxReplicaCount."""
@@ -72,7 +77,7 @@ def autoscaler_max(manifest: Mapping[str, Any]) -> int:
 def _deployment(manifest: Mapping[str, Any]) -> Pods:
     replicas = count(manifest, "spec.replicas", 1)
     recreate = at(manifest, "spec.strategy.type") == "Recreate"
-    return Pods(replicas, replicas, surges=not recreate and _surges(manifest, "spec.strategy.rollingUpdate", "25%"))
+    return Pods(replicas, replicas, surges=not recreate and _surges(manifest, "spec.strategy.rollingUpdate", SOME))
 
 
 def _replicas(manifest: Mapping[str, Any]) -> Pods:
@@ -110,7 +115,7 @@ def _rollout(manifest: Mapping[str, Any]) -> Pods:
     if at(manifest, "spec.strategy.blueGreen") is not None:
         remedy = "set `maxPods` of the workload to the pods of both"
         return Pods(replicas, None, unknown=f"a blue-green Rollout runs two full sets of pods at once: {remedy}")
-    return Pods(replicas, replicas, surges=_surges(manifest, "spec.strategy.canary", "25%"))
+    return Pods(replicas, replicas, surges=_surges(manifest, "spec.strategy.canary", SOME))
 
 
 def _knative_service(manifest: Mapping[str, Any]) -> Pods:
@@ -130,10 +135,14 @@ def _scaled_job(manifest: Mapping[str, Any]) -> Pods:
     return Pods(0, job.desired * count(manifest, "spec.maxReplicaCount", KEDA_MOST_REPLICAS))
 
 
-def _surges(manifest: Mapping[str, Any], path: str, default: int | str) -> bool:
+def _surges(manifest: Mapping[str, Any], path: str, default: int) -> bool:
     """Whether a rolling update starts new pods before old ones end. More than one at a time wait for their grant."""
     surge = at(manifest, f"{path}.maxSurge")
-    return (default if surge is None else surge) not in {0, "0", "0%"}
+    if not isinstance(surge, str):
+        return count(manifest, f"{path}.maxSurge", default) > 0
+    if not PERCENT.fullmatch(surge):
+        raise FieldError(f"{path}.maxSurge", f'must be a number of pods or a share such as "25%", not {said(surge)}')
+    return int(surge.removesuffix("%")) > 0
 
 
 TARGETS: Mapping[str, tuple[str, Callable[[Mapping[str, Any]], Pods]]] = {
