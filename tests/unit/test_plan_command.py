@@ -131,6 +131,28 @@ def test_directories_files_and_lists_are_read_and_other_kinds_skipped(tmp_path: 
         assert json.loads(result.stdout)["items"][0]["status"]["workloads"][0]["pods"]["steady"] == 6
 
 
+def test_what_helm_template_prints_is_read() -> None:
+    """Comments, documents without content, hooks, and names that are not quoted."""
+    chart = """---
+# Source: shop/templates/serviceaccount.yaml
+apiVersion: v1
+kind: ServiceAccount
+metadata:
+  name: shop
+---
+# Source: shop/templates/disabled.yaml
+
+---
+---
+# Source: shop/templates/tests/connection.yaml
+apiVersion: v1
+kind: Pod
+metadata: {name: test, annotations: {"helm.sh/hook": test}}
+spec: {containers: [{name: wget, image: busybox}]}
+"""
+    assert planned(chart, "\n# Source: shop/templates/budget.yaml" + BUDGET, API)["capacity"]["planned"] == 180
+
+
 def test_items_come_in_the_order_of_the_input() -> None:
     def named(name: str) -> str:
         return BUDGET.replace("orders", name)
@@ -180,6 +202,8 @@ def api_with(old: str, new: str) -> str:
     assert changed != API
     return f"{BUDGET}---{changed}"
 
+
+JSON_BUDGET = json.dumps(yaml.safe_load(BUDGET))
 
 BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "\n".join(
     f"{new}: &{new} [{', '.join([f'*{old}'] * 10)}]" for old, new in zip("abcdef", "bcdefg", strict=True)
@@ -259,6 +283,55 @@ BAD: dict[str, tuple[str | bytes, str]] = {
         f"{BUDGET}---{API}---{HPA.replace('scaleTargetRef', 'target')}",
         "HorizontalPodAutoscaler shop/any: spec.scaleTargetRef",
     ),
+    "Latin-1": (BUDGET.replace("orders", "ord\xe9s").encode("latin-1"), "is not text in UTF-8 (byte 74)"),
+    "no number at all": (budget_with("200", ".nan"), "spec.maxConnections: must be a whole number"),
+    "an endless number in JSON": (JSON_BUDGET.replace("200", "1e999"), "spec.maxConnections: must be a whole number"),
+    "half a surrogate in JSON": (JSON_BUDGET.replace("orders", "\\ud800"), "is no name"),
+    "a comma too many in JSON": (JSON_BUDGET[:-1] + ",}}", "stdin: document 1"),
+    "a fraction": (budget_with("200", "200.5"), "spec.maxConnections: must be a whole number, such as 20, not 200.5"),
+    "a name that YAML reads as a date": (budget_with("name: orders", "name: 2024-01-01"), "metadata.name: must be"),
+    "a name that YAML reads as a boolean": (budget_with("name: orders", "name: on"), "metadata.name: must be a text"),
+    "a date that is none": (budget_with("name: orders", "name: 2024-13-45"), "holds a value that is not"),
+    "a tag that its value contradicts": (budget_with("200", "!!bool maybe"), "holds a value that is not"),
+    "a time that is none": (budget_with("200", "!!timestamp noon"), "holds a value that is not"),
+    "bytes": (budget_with("200", "!!binary aGVsbG8="), "spec.maxConnections: must be a whole number"),
+    "a key that is an object": ("? {a: b}\n: c\n", "found unhashable key"),
+    "a merge with itself": ("a: &a {<<: *a}\n", "refers to the object that holds it"),
+    "a merge of text": ("<<: hello\n", "is not YAML"),
+    "a directive of another YAML": ("%YAML 9.9\n---\nkind: x\n", "found incompatible YAML document"),
+    "two documents run together": (BUDGET + BUDGET, "the field 'apiVersion' stands twice"),
+    "a chart that was not rendered": (budget_with("200", "{{ .Values.max }}"), "is not YAML"),
+    "a conflict of git": ("<<<<<<< HEAD\n" + BUDGET, "is not YAML"),
+    "a page of HTML": ("<html><body>404</body></html>", "is a single value, no Kubernetes object"),
+    "spec is null": (budget_with("{maxConnections: 200, workloads: [{name: api}]}", "null"), "spec: Required value"),
+    "spec is text": (budget_with("{maxConnections: 200, workloads: [{name: api}]}", "all"), "spec: must be a mapping"),
+    "workloads by name": (budget_with("[{name: api}]", "{api: {}}"), "spec.workloads: must be a list"),
+    "a workload that is text": (budget_with("[{name: api}]", "[api]"), "spec.workloads[0]: must be a mapping"),
+    "a target that is text": (
+        budget_with("{name: api}", "{name: api, targetRef: api}"),
+        "targetRef: must be a mapping",
+    ),
+    "a value of 5,000 characters": (budget_with("{name: api}", f"{{name: api, mode: {'x' * 5_000}}}"), "Unsupported"),
+    "a field of 5,000 characters": (budget_with("200", f"200, ? {'x' * 5_000} : 1"), "stdin: document 1"),
+    "a profile with a typing error": (
+        budget_with("{name: api}", "{name: api, env: {profile: airflwo}}"),
+        "spec.workloads[0].env.profile: api: env.profile airflwo is not known: did you mean airflow?",
+    ),
+    "a template that is text": (api_with("spec: {containers", "spec: hello, x: {containers"), "spec.template.spec"),
+    "a command that is text": (api_with('[uvicorn, "app:app", --workers, "4"]', "uvicorn"), "command: must be a list"),
+    "variables by name": (api_with("{name: app,", "{name: app, env: {A: B},"), "containers[0].env: must be a list"),
+    "a variable that is a number": (api_with("{name: app,", "{name: app, env: [{name: A, value: 3}],"), "in quotes"),
+    "more replicas than there can be": (
+        api_with("replicas: 4", f"replicas: {10**20}"),
+        "Deployment shop/api: spec.repl",
+    ),
+    "a strategy that is text": (api_with("replicas: 4", "strategy: Recreate"), "spec.strategy: must be an object"),
+    "a surge that is text": (
+        api_with("replicas: 4", "strategy: {rollingUpdate: {maxSurge: many}}"),
+        "spec.strategy.rollingUpdate.maxSurge: must be a number of pods or a share",
+    ),
+    "a surge that is a boolean": (api_with("replicas: 4", "strategy: {rollingUpdate: {maxSurge: true}}"), "maxSurge"),
+    "workers beyond all reason": (api_with('"4"', '"99999999"'), "not a whole number from 1 to 10000"),
     "an autoscaler without a maximum": (
         f"{BUDGET}---{API}---{HPA.replace('maxReplicas', 'minReplicas')}",
         "HorizontalPodAutoscaler shop/any: spec.maxReplicas",

@@ -7,7 +7,7 @@ and what to do about it.
 import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +24,15 @@ Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where an object stands: the file, and which document of it, from 1; `item` counts within a List."""
+    """Where an object stands: the file, and which document of it, from 1; `item` counts within a List.
+
+    `line` is where the document begins, from 1.
+    """
 
     file: str
     document: int
     item: int | None = None
+    line: int | None = None
 
     def __str__(self) -> str:
         item = f" item {self.item}" if self.item is not None else ""
@@ -44,7 +48,15 @@ class Document:
 
 
 class Problem(Exception):  # noqa: N818 - one line for the user, collected and printed together
-    """Something in the input that the user must change; the text is one line."""
+    """Something in the input that the user must change; the text is one line.
+
+    `file` and `line` say where, as far as it is known.
+    """
+
+    def __init__(self, text: str, file: str | None = None, line: int | None = None) -> None:
+        super().__init__(text)
+        self.file = file
+        self.line = line
 
 
 def read(paths: Iterable[str]) -> Iterator[Document | Problem]:
@@ -78,8 +90,8 @@ def _read_file(file: str) -> Iterator[Document | Problem]:
     try:
         text = _text(file, name)
         documents = _json(text, name) if text.lstrip().startswith("{") else _yaml(text, name)
-        for index, content in enumerate(documents, start=1):
-            yield from _objects(content, Place(name, index))
+        for index, (line, content) in enumerate(documents, start=1):
+            yield from _objects(content, Place(name, index, line=line))
     except Problem as problem:
         yield problem
 
@@ -88,21 +100,21 @@ def _text(file: str, name: str) -> str:
     try:
         raw = sys.stdin.buffer.read() if file == STDIN else Path(file).read_bytes()
     except OSError as error:
-        raise Problem(f"{name}: cannot be read: {error.strerror}") from error
+        raise Problem(f"{name}: cannot be read: {error.strerror}", name) from error
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise Problem(f"{name}: is not text in UTF-8 (byte {error.start}): write YAML or JSON") from error
+        raise Problem(f"{name}: is not text in UTF-8 (byte {error.start}): write YAML or JSON", name) from error
 
 
-def _json(text: str, name: str) -> Iterator[Any]:
-    """Yield the one document of a JSON file; YAML that only begins like JSON is read as YAML."""
+def _json(text: str, name: str) -> Iterator[tuple[int, Any]]:
+    """Yield the one document of a JSON file, with its line; YAML that only begins like JSON is read as YAML."""
     try:
-        yield json.loads(text, object_pairs_hook=_unique)
+        yield 1, json.loads(text, object_pairs_hook=_unique)
     except NodeError as error:
-        raise Problem(f"{name}: document 1: {error}") from error
+        raise Problem(f"{name}: document 1: {error}", name) from error
     except RecursionError as error:
-        raise Problem(f"{name}: document 1: is nested too deeply") from error
+        raise Problem(f"{name}: document 1: is nested too deeply", name) from error
     except ValueError:
         yield from _yaml(text, name)
 
@@ -116,7 +128,8 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _yaml(text: str, name: str) -> Iterator[Any]:
+def _yaml(text: str, name: str) -> Iterator[tuple[int, Any]]:
+    """Yield every document with the line at which it begins."""
     index = 0
     try:
         for event in checked_events(yaml.parse(text, Loader=Loader)):
@@ -128,19 +141,26 @@ def _yaml(text: str, name: str) -> Iterator[Any]:
                 index += 1
                 node: Any = loader.get_node()
                 check_node(node)
-                yield loader.construct_document(node)
+                yield node.start_mark.line + 1, _value(loader, node)
         finally:
             loader.dispose()
     except NodeError as error:
-        raise Problem(f"{name}: document {index}: {error}") from error
+        raise Problem(f"{name}: document {index}: {error}", name) from error
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f" line {mark.line + 1} column {mark.column + 1}:" if mark else ""
-        raise Problem(f"{name}: document {max(index, 1)}:{where} is not YAML: {_yaml_message(error, text)}") from error
+        message = f"{name}: document {max(index, 1)}:{where} is not YAML: {_yaml_message(error, text)}"
+        raise Problem(message, name, mark.line + 1 if mark else None) from error
     except yaml.YAMLError as error:
-        raise Problem(f"{name}: is not YAML: {' '.join(str(error).split())}") from error
-    except ValueError as error:
-        raise Problem(f"{name}: document {index}: holds a value that cannot be read: {error}") from error
+        raise Problem(f"{name}: is not YAML: {' '.join(str(error).split())}", name) from error
+
+
+def _value(loader: Any, node: yaml.Node) -> Any:
+    try:
+        return loader.construct_document(node)
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        # What PyYAML lets pass of the conversions that a tag asks for.
+        raise NodeError(f"holds a value that is not of its kind, such as a date or a tagged one: {error}") from error
 
 
 def _yaml_message(error: yaml.MarkedYAMLError, text: str) -> str:
@@ -157,13 +177,14 @@ def _objects(content: Any, place: Place) -> Iterator[Document | Problem]:
         return
     if not isinstance(content, Mapping):
         shape = "a list" if isinstance(content, list) else "a single value"
-        yield Problem(f"{place}: is {shape}, no Kubernetes object: write apiVersion, kind, metadata and spec")
+        message = f"{place}: is {shape}, no Kubernetes object: write apiVersion, kind, metadata and spec"
+        yield Problem(message, place.file, place.line)
         return
     kind, items = content.get("kind"), content.get("items")
     if not (isinstance(kind, str) and kind.endswith("List")):
         yield Document(place, content)
     elif isinstance(items, list):
         for index, item in enumerate(items, start=1):
-            yield from _objects(item, Place(place.file, place.document, index))
+            yield from _objects(item, replace(place, item=index))
     else:
-        yield Problem(f"{place}: {kind}: items: must be a list of objects")
+        yield Problem(f"{place}: {kind}: items: must be a list of objects", place.file, place.line)

@@ -11,7 +11,7 @@ from typing import Any
 
 from poolbudget.api.parse import SpecError, parse_budget
 from poolbudget.api.v1alpha1 import API_VERSION, GROUP, KIND
-from poolbudget.cli.documents import Document, Place, Problem, display_name, read
+from poolbudget.cli.documents import Document, Place, Problem, read
 from poolbudget.planning.fields import FieldError, mapping, text
 from poolbudget.planning.model import Budget, BudgetKey, Target, TargetKey
 from poolbudget.planning.targets import autoscaler_key, autoscaler_max, parse_target
@@ -49,7 +49,8 @@ class Named:
 
     def problem(self, path: str, message: str) -> Problem:
         """Return a problem with one field of the object."""
-        return Problem(f"{self.place}: {self.kind} {self.namespace}/{self.name}: {path}: {message}")
+        text = f"{self.place}: {self.kind} {self.namespace}/{self.name}: {path}: {message}"
+        return Problem(text, self.place.file, self.place.line)
 
 
 @dataclass(slots=True)
@@ -72,9 +73,6 @@ def load(paths: Iterable[str]) -> Manifests:
             _add_budget(named, found)
         elif named.kind not in AUTOSCALERS:
             _add_target(named, maxima, found)
-    if not found.problems and not found.budgets:
-        names = ", ".join(display_name(path) for path in paths)
-        found.problems.append(Problem(f"{names}: no {KIND} found: add one of apiVersion {API_VERSION}"))
     return found
 
 
@@ -113,7 +111,7 @@ def _named(document: Document | Problem) -> Named | None:
             raise FieldError("metadata.name", f"{name!r} is no name: write lowercase letters, digits, '-' and '.' only")
         return Named(place, kind, text(metadata, "namespace", "default", "metadata.namespace"), name, content)
     except FieldError as error:
-        raise Problem(f"{place}: {error.path}: {error.message}") from error
+        raise Problem(f"{place}: {error.path}: {error.message}", place.file, place.line) from error
 
 
 def _counts(kind: str, api_version: str) -> bool:

@@ -1,19 +1,23 @@
 """`poolbudget plan`: what every workload would get, from manifests alone and before any cluster is touched.
 
 It reads with `cli.manifests`, plans with the operator's own `planning.plan_server`, and prints the operator's own
-status. Exit code 0: everything fits; 1: some budget cannot hold its workloads; 2: the input must be corrected first.
+status, alone or beside that of older manifests. Exit code 0: everything fits; 1: some budget cannot hold its workloads;
+2: the input must be corrected first.
 """
 
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import click
 
-from poolbudget.cli.documents import Problem
+from poolbudget.api.v1alpha1 import API_VERSION, KIND
+from poolbudget.cli import compare, table
+from poolbudget.cli.compare import pair
+from poolbudget.cli.documents import Problem, display_name
+from poolbudget.cli.github import command, summarize
 from poolbudget.cli.manifests import Manifests, load
-from poolbudget.cli.table import render
 from poolbudget.planning.model import Budget, BudgetKey, ServerPlan, WorkloadKey
 from poolbudget.planning.plan import plan_server, server_key
 from poolbudget.planning.sizing import target_key
@@ -21,7 +25,12 @@ from poolbudget.planning.status import not_yet_supported, planned_status, worklo
 
 Plans = Mapping[BudgetKey, ServerPlan]
 
-UNPLANNABLE = {"TargetNotFound": "targetRef", "ProcessesUnknown": "processes", "ReplicasUnknown": "maxPods"}
+UNPLANNABLE = {
+    "TargetNotFound": "targetRef",
+    "ProcessesUnknown": "processes",
+    "ReplicasUnknown": "maxPods",
+    "InvalidProfile": "env.profile",
+}
 """Reasons for which there is nothing to plan, with the field of the workload to look at."""
 
 LIVE_ONLY = {"conditions", "waiting", "observed_generation"}
@@ -31,7 +40,9 @@ LIVE_ONLY = {"conditions", "waiting", "observed_generation"}
 @click.option("-f", "--filename", "first", multiple=True, help="A file, a directory, or - for stdin; may be repeated.")
 @click.argument("more", nargs=-1)
 @click.option("-o", "--output", type=click.Choice(["table", "json", "yaml"]), default="table", show_default=True)
-def plan(first: tuple[str, ...], more: tuple[str, ...], output: str) -> None:
+@click.option("--diff", "old", multiple=True, metavar="OLD", help="Compare with these manifests; may be repeated.")
+@click.option("--github", is_flag=True, help="Write annotations and a step summary for GitHub Actions.")
+def plan(first: tuple[str, ...], more: tuple[str, ...], output: str, old: tuple[str, ...], github: bool) -> None:
     """Show what every workload of every PoolBudget in the manifests would get.
 
     Exit code 0: everything fits. 1: a budget cannot hold its workloads even at their floors. 2: the input is not valid.
@@ -39,21 +50,25 @@ def plan(first: tuple[str, ...], more: tuple[str, ...], output: str) -> None:
     paths = (*first, *more)
     if not paths:
         raise click.UsageError("name the manifests to read: -f FILE, -f DIR or -f - for stdin")
-    manifests = load(paths)
+    manifests, before = load(paths), load(old)
     plans = {} if manifests.problems else _plans(manifests)
-    if problems := [*manifests.problems, *_unplannable(manifests, plans)]:
+    unusable = [*_without_budgets(manifests, paths), *_unplannable(manifests, plans)]
+    if problems := [*before.problems, *manifests.problems, *unusable]:
         for problem in problems:
-            click.echo(_one_line(problem), err=True)
+            _say(problem, "error", github=github)
         sys.exit(2)
     for warning in _warnings(manifests):
-        click.echo(f"warning: {warning}", err=True)
-    _print([_item(budget, plans[budget.key]) for budget in manifests.budgets], output)
-    verdicts = [workloads_fit(budget, plans[budget.key]) for budget in manifests.budgets]
-    if output != "table":
-        for fits, _, message in verdicts:
-            if not fits:
-                click.echo(message, err=True)
-    sys.exit(0 if all(fits for fits, _, _ in verdicts) else 1)
+        _say(warning, "warning", github=github)
+    items = _items(manifests, plans)
+    text = _text(pair(_items(before, _plans(before)), items) if old else items, output, compared=bool(old))
+    click.echo(text, nl=not text.endswith("\n"))
+    misfits = list(_misfits(manifests, plans))
+    if github or output != "table":
+        for misfit in misfits:
+            _say(misfit, "error", github=github)
+    if github:
+        summarize(text)
+    sys.exit(1 if misfits else 0)
 
 
 def _plans(manifests: Manifests) -> Plans:
@@ -77,7 +92,13 @@ def _unplannable(manifests: Manifests, plans: Plans) -> Iterator[Problem]:
                 yield manifests.sources[budget.key].problem(path, f"{workload.name}: {result.message}")
 
 
-def _warnings(manifests: Manifests) -> Iterator[str]:
+def _without_budgets(manifests: Manifests, paths: Iterable[str]) -> Iterator[Problem]:
+    if not manifests.problems and not manifests.budgets:
+        names = ", ".join(display_name(path) for path in paths)
+        yield Problem(f"{names}: no {KIND} found: add one of apiVersion {API_VERSION}")
+
+
+def _warnings(manifests: Manifests) -> Iterator[Problem]:
     for budget in manifests.budgets:
         for index, workload in enumerate(budget.spec.workloads):
             target = manifests.targets.get(target_key(budget, workload))
@@ -85,7 +106,20 @@ def _warnings(manifests: Manifests) -> Iterator[str]:
                 message = (
                     f"{workload.max_pods} is below the {target.desired} replicas of the target: the rest will wait"
                 )
-                yield str(manifests.sources[budget.key].problem(f"spec.workloads[{index}].maxPods", message))
+                yield manifests.sources[budget.key].problem(f"spec.workloads[{index}].maxPods", message)
+
+
+def _misfits(manifests: Manifests, plans: Plans) -> Iterator[Problem]:
+    """Yield what does not fit, budget by budget."""
+    for budget in manifests.budgets:
+        fits, _, message = workloads_fit(budget, plans[budget.key])
+        if not fits:
+            place = manifests.sources[budget.key].place
+            yield Problem(message, place.file, place.line)
+
+
+def _items(manifests: Manifests, plans: Plans) -> list[dict[str, Any]]:
+    return [_item(budget, plans[budget.key]) for budget in manifests.budgets]
 
 
 def _item(budget: Budget, plan: ServerPlan) -> dict[str, Any]:
@@ -100,16 +134,16 @@ def _item(budget: Budget, plan: ServerPlan) -> dict[str, Any]:
     return {"metadata": metadata, "status": {"conditions": conditions, **status}}
 
 
-def _print(items: list[dict[str, Any]], output: str) -> None:
+def _text(items: list[dict[str, Any]], output: str, *, compared: bool) -> str:
     if output == "json":
-        click.echo(json.dumps({"items": items}, indent=2))
-    elif output == "yaml":
+        return json.dumps({"items": items}, indent=2)
+    if output == "yaml":
         import yaml  # noqa: PLC0415 - only this output needs its writer
 
-        click.echo(yaml.safe_dump({"items": items}, sort_keys=False), nl=False)
-    else:
-        click.echo(render(items))
+        return yaml.safe_dump({"items": items}, sort_keys=False)
+    return compare.render(items) if compared else table.render(items)
 
 
-def _one_line(problem: Problem) -> str:
-    return " ".join(str(problem).split())
+def _say(problem: Problem, level: str, *, github: bool) -> None:
+    plain = f"warning: {problem}" if level == "warning" else str(problem)
+    click.echo(" ".join((command(level, problem) if github else plain).split()), err=True)

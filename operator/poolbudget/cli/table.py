@@ -21,7 +21,7 @@ def _budget(metadata: Mapping[str, str], status: Mapping[str, Any]) -> str:
     of_declared = f"maxConnections {capacity['declared']}, reserved {capacity['reserved']}"
     planned = f"{capacity['planned']} of {capacity['usable']} usable connections planned ({of_declared})"
     lines = [f"PoolBudget {metadata['namespace']}/{metadata['name']}: {planned}"]
-    lines += _aligned([COLUMNS, *map(_row, workloads)])
+    lines += aligned([COLUMNS, *map(_row, workloads)], NUMBERS)
     lines += [f"  {w['name']}: {w['message']}" for w in workloads if w["reason"] == "FitsDirectly"]
     lines += [c["message"] for c in status["conditions"] if c["status"] == "False"]
     lines += [f"not yet supported: {c['message']}" for c in status["conditions"] if c["type"] == "NotYetSupported"]
@@ -30,14 +30,13 @@ def _budget(metadata: Mapping[str, str], status: Mapping[str, Any]) -> str:
 
 def _row(workload: Mapping[str, Any]) -> tuple[str, ...]:
     pods, connections = workload.get("pods", {}), workload.get("connections", {})
-    pools = workload.get("pools") or [workload[key] for key in ("pool",) if key in workload]
     cells = (
         workload["name"],
         workload["mode"],
         workload.get("processes"),
         pods.get("steady"),
         pods.get("peak"),
-        ", ".join(_pool(pool) for pool in pools) or None,
+        pools_text(workload),
         connections.get("perPod"),
         connections.get("planned"),
         workload.get("safeMaxReplicas"),
@@ -46,20 +45,26 @@ def _row(workload: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(ABSENT if cell is None else str(cell) for cell in cells)
 
 
+def pools_text(workload: Mapping[str, Any]) -> str | None:
+    """Return the pools of a process, None where there are none."""
+    pools = workload.get("pools") or [workload[key] for key in ("pool",) if key in workload]
+    return ", ".join(_pool(pool) for pool in pools) or None
+
+
 def _pool(pool: Mapping[str, Any]) -> str:
     """Return a pool as size + overflow."""
     name = f"{pool['name']} " if "name" in pool else ""
     return f"{name}{pool['size']}+{pool['overflow']}"
 
 
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return the rows as lines, numbers to the right."""
+def aligned(rows: Sequence[Sequence[str]], numbers: frozenset[str]) -> list[str]:
+    """Return the rows as lines, the columns whose headings are in `numbers` to the right; the first row is headings."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
         "  "
         + "  ".join(
-            cell.rjust(width) if heading in NUMBERS else cell.ljust(width)
-            for heading, cell, width in zip(COLUMNS, row, widths, strict=True)
+            cell.rjust(width) if heading in numbers else cell.ljust(width)
+            for heading, cell, width in zip(rows[0], row, widths, strict=True)
         ).rstrip()
         for row in rows
     ]
