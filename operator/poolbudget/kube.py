@@ -5,11 +5,13 @@ are left out on purpose: building them takes many times the CPU and memory of de
 """
 
 import json
-from collections.abc import AsyncIterator, Mapping
+import os
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
+import yaml
 from kubernetes.aio import client, config
 
 JSON_PATCH = "application/json-patch+json"
@@ -43,15 +45,7 @@ class Kube:
     @asynccontextmanager
     async def connect(cls, kubeconfig: str | None = None) -> AsyncIterator["Kube"]:
         """Connect with the given kubeconfig, else the pod's service account, else the user's default kubeconfig."""
-        configuration = client.Configuration()
-        if kubeconfig is not None:
-            await config.load_kube_config(config_file=kubeconfig, client_configuration=configuration)
-        else:
-            try:
-                config.load_incluster_config(client_configuration=configuration)
-            except config.ConfigException:
-                await config.load_kube_config(client_configuration=configuration)
-        async with client.ApiClient(configuration) as api_client:
+        async with client.ApiClient(await _configuration(kubeconfig)) as api_client:
             yield cls(api_client)
 
     async def get(self, path: str, **params: str | int) -> dict[str, Any]:
@@ -88,7 +82,7 @@ class Kube:
 
     async def watch(
         self, path: str, resource_version: str, timeout_seconds: int, **params: str | int
-    ) -> AsyncIterator[dict[str, Any]]:
+    ) -> AsyncGenerator[dict[str, Any], None]:
         """Yield watch events (`{"type", "object"}`) until the server ends it; `ApiError` 410 means: list anew."""
         query = {
             "watch": 1,
@@ -151,6 +145,18 @@ class Kube:
         except (aiohttp.ClientError, TimeoutError, OSError) as unreachable:
             raise ApiError(0, "Unreachable", str(unreachable) or type(unreachable).__name__) from unreachable
         return response
+
+
+async def _configuration(kubeconfig: str | None) -> client.Configuration:
+    configuration = client.Configuration()
+    try:
+        if kubeconfig is None and "KUBERNETES_SERVICE_HOST" in os.environ:
+            config.load_incluster_config(client_configuration=configuration)
+        else:
+            await config.load_kube_config(config_file=kubeconfig, client_configuration=configuration)
+    except (config.ConfigException, OSError, yaml.YAMLError) as error:
+        raise ApiError(0, "NoCluster", f"no usable kubeconfig: {error}; set KUBECONFIG") from error
+    return configuration
 
 
 def _status(body: bytes) -> Mapping[str, Any]:

@@ -1,0 +1,111 @@
+"""The example's Postgres and applications in a namespace of a test's own, and what the server sees under load."""
+
+import asyncio
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.functional.cluster import budget, kubectl
+from tests.functional.space import Raw, Space
+
+BASE = Path(__file__).parents[2] / "examples" / "demo" / "base"
+USABLE = 50
+"""Of the 60 connections of that server, with 10 reserved."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shop:
+    """A namespace with the example's Postgres; budgets and applications come from the test."""
+
+    space: Space
+    manifests: Mapping[tuple[str, str], Raw]
+
+    async def budget(self, *workloads: dict[str, Any]) -> None:
+        """Put the workloads under a budget of the server."""
+        database = {
+            "host": f"orders-db.{self.space.name}.svc",
+            "name": "orders",
+            "credentialsSecretRef": {"name": "orders-db-monitor"},
+        }
+        await self.space.apply(budget(self.space.name, *workloads, maxConnections=60, database=database))
+
+    async def application(self, name: str, replicas: int, *, surge: bool = True, env: Mapping[str, str] = {}) -> None:
+        """Start one of the example's Deployments as a workload of the budget, with further variables of its own."""
+        manifest: Raw = json.loads(json.dumps(self.manifests["Deployment", name]))
+        template = manifest["spec"]["template"]
+        manifest["spec"]["replicas"] = replicas
+        if not surge:
+            manifest["spec"]["strategy"] = {"type": "Recreate"}
+        template["metadata"]["labels"] |= {"poolbudget.dev/budget": "orders", "poolbudget.dev/workload": name}
+        template["spec"]["terminationGracePeriodSeconds"] = 5
+        container = template["spec"]["containers"][0]
+        container["env"] += [{"name": key, "value": value} for key, value in env.items()]
+        del container["lifecycle"]
+        await self.space.apply(self.manifests["Service", name], manifest)
+
+    async def ready(self, name: str, seconds: int = 90) -> None:
+        """Wait until the newest revision of a Deployment serves with all its pods and no old one."""
+        where = ("-n", self.space.name, f"deployment/{name}", f"--timeout={seconds}s")
+        await asyncio.to_thread(kubectl, "rollout", "status", *where)
+
+    async def run(self, name: str, *command: str, role: str = "shop") -> Raw:
+        """Run a program of the example's image in a pod to its end; return the JSON line that it printed."""
+        await self.start(name, *command, role=role)
+        return await self.result(name)
+
+    async def start(self, name: str, *command: str, role: str = "shop") -> None:
+        """Start such a program, and wait until it runs."""
+        key = {"shop": "APPLICATION_PASSWORD", "postgres": "POSTGRES_PASSWORD"}[role]
+        password = {"name": "DB_PASSWORD", "valueFrom": {"secretKeyRef": {"name": "orders-db", "key": key}}}
+        values = {"DB_HOST": "orders-db", "DB_NAME": "orders", "DB_USER": role}
+        container = {
+            "name": "app",
+            "image": "poolbudget/example:dev",
+            "command": list(command),
+            "env": [password, *({"name": key, "value": value} for key, value in values.items())],
+        }
+        spec = {"restartPolicy": "Never", "automountServiceAccountToken": False, "containers": [container]}
+        await self.space.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec})
+        await self.phase(name, "Running", "Succeeded", "Failed")
+
+    async def stop(self, name: str) -> Raw:
+        """Tell such a program to stop, and return the JSON line that it printed."""
+        end = ("python", "-c", "import os; os.kill(1, 15)")
+        await asyncio.to_thread(kubectl, "exec", "-n", self.space.name, name, "--", *end)
+        return await self.result(name)
+
+    async def result(self, name: str, seconds: float = 60) -> Raw:
+        """Wait until the program has ended, and return the JSON line that it printed."""
+        pod = await self.phase(name, "Succeeded", "Failed", seconds=seconds)
+        said = (await asyncio.to_thread(kubectl, "logs", "-n", self.space.name, name)).stdout
+        assert pod["status"]["phase"] == "Succeeded", said
+        line: Raw = json.loads(said.splitlines()[-1])
+        return line
+
+    async def phase(self, name: str, *phases: str, seconds: float = 60) -> Raw:
+        """Wait until a pod is in one of these phases."""
+
+        def of(pods: list[Raw]) -> list[Raw]:
+            return [p for p in pods if p["metadata"]["name"] == name and p["status"].get("phase") in phases]
+
+        return of(
+            await self.space.until("Pod", lambda pods: bool(of(pods)), what=f"{name} is {phases}", seconds=seconds)
+        )[0]
+
+
+async def open_shop(space: Space) -> Shop:
+    """Start the example's Postgres in the namespace, and wait until it accepts connections."""
+    rendered = yaml.safe_load_all(kubectl("kustomize", str(BASE)).stdout)
+    manifests = {(m["kind"], m["metadata"]["name"]): m for m in rendered}
+    for manifest in manifests.values():
+        manifest["metadata"].pop("namespace", None)
+    applications = {("Deployment", "api"), ("Service", "api"), ("Deployment", "worker"), ("Service", "worker")}
+    server = [m for key, m in manifests.items() if key not in applications and key[0] != "Namespace"]
+    await space.apply(*server)
+    where = ("-n", space.name, "statefulset/orders-db", "--timeout=90s")
+    await asyncio.to_thread(kubectl, "rollout", "status", *where)
+    return Shop(space, manifests)

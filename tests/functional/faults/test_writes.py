@@ -1,0 +1,77 @@
+"""A slot is never spent twice, whatever happens between the write of the ledger and the start of a pod."""
+
+from typing import Any
+
+from tests.functional.cluster import budget
+from tests.functional.faults.operators import Operators
+from tests.functional.faults.proxy import Hold, Proxy, lose_answer
+from tests.functional.manifests import deployment
+from tests.functional.space import Raw, Space, connections, is_gated
+
+TWENTY: dict[str, Any] = {"maxConnections": 20, "reservedConnections": 0}
+TWO_PODS = {"name": "api", "processes": 1, "maxPods": 2}
+
+
+async def begin(space: Space) -> None:
+    """Three pods where the plan holds two of 10."""
+    await space.apply(budget(space.name, TWO_PODS, **TWENTY), deployment("api", 3))
+
+
+async def check(space: Space) -> list[Raw]:
+    """Two pods hold 10 each, the third one waits, and the ledger says the same."""
+    *granted, waiting = await space.until_pods("api", granted=2, waiting=1)
+    assert [connections(pod) for pod in granted] == [10, 10]
+    reserved = {uid: entry.connections for uid, entry in (await space.ledger()).items()}
+    assert reserved == {pod["metadata"]["uid"]: 10 for pod in granted}
+    return [*granted, waiting]
+
+
+async def test_an_operator_killed_between_ledger_and_pods_leaves_its_successor_the_same_reservations(
+    space: Space, proxy: Proxy, operators: Operators
+) -> None:
+    hold = Hold()
+    proxy.lay("PATCH", f"/namespaces/{space.name}/pods/", hold)
+    first = await operators.start(proxy.url)
+    await begin(space)
+    await hold.arrival()
+    await first.kill()
+    hold.drop()
+    reserved = await space.ledger()
+    assert [entry.connections for entry in reserved.values()] == [10, 10]
+    pods = await space.all("Pod")
+    assert all(is_gated(pod) and not connections(pod) for pod in pods)
+
+    await operators.start()
+    *granted, _ = await check(space)
+    assert reserved.keys() == {pod["metadata"]["uid"] for pod in granted}
+
+
+async def test_a_ledger_write_whose_answer_is_lost_is_not_repeated_blindly(
+    space: Space, proxy: Proxy, operators: Operators
+) -> None:
+    fault = proxy.lay("POST", "/configmaps", lose_answer, times=1)
+    await operators.start(proxy.url)
+    await begin(space)
+    await check(space)
+    assert fault.times == 0
+    assert proxy.count("POST", "/configmaps") == 1
+
+
+async def test_a_grant_whose_answer_is_lost_counts_as_given(space: Space, proxy: Proxy, operators: Operators) -> None:
+    fault = proxy.lay("PATCH", f"/namespaces/{space.name}/pods/api-", lose_answer, times=2)
+    await operators.start(proxy.url)
+    await begin(space)
+    await check(space)
+    assert fault.times == 0
+
+
+async def test_a_grant_that_never_arrived_is_given_again_as_it_was(
+    space: Space, proxy: Proxy, operators: Operators
+) -> None:
+    lost = Hold()
+    lost.drop()
+    fault = proxy.lay("PATCH", f"/namespaces/{space.name}/pods/api-", lost, times=2)
+    await operators.start(proxy.url)
+    await begin(space)
+    await check(space)
+    assert fault.times == 0
