@@ -112,12 +112,22 @@ class ServerTask:
         except LedgerConflictError as conflict:
             log.info("%s: deciding anew: %s", self.server.name, conflict)
             self.wake()
-        except (ApiError, LedgerCorruptError) as error:
+        except ApiError as error:
             log.warning("%s: %s", self.server.name, error)
+            await self._try_again(error)
+        except LedgerCorruptError as error:
+            message = f"ConfigMap {self.server.ledger.name}: {error}: correct or delete that line; nothing is granted"
+            log.warning("%s: %s", self.server.name, message)
+            await self._report("LedgerCorrupt", message)
             await self._try_again(error)
         except Exception as error:  # one server's trouble must not end the rounds of the others
             log.exception("%s: the round failed", self.server.name)
+            await self._report("RoundFailed", f"the operator failed, see its log: {error!r}; nothing is granted")
             await self._try_again(error)
+
+    async def _report(self, reason: str, message: str) -> None:
+        for budget in self.server.budgets.values():
+            await self.server.status.write_failure(budget.key, budget.generation, reason, message)
 
     async def _try_again(self, error: Exception) -> None:
         ROUND_FAILURES.labels(self.server.name, type(error).__name__).inc()

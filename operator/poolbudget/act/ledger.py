@@ -36,7 +36,7 @@ class LedgerStore:
     def __init__(self, kube: Kube, namespace: str, server: str) -> None:
         self._kube, self._server = kube, server
         self._collection = f"/api/v1/namespaces/{namespace}/configmaps"
-        self._name = f"poolbudget-ledger-{hashlib.sha256(server.encode()).hexdigest()[:16]}"
+        self.name = f"poolbudget-ledger-{hashlib.sha256(server.encode()).hexdigest()[:16]}"
         self._version: str | None = None
         self._known: Ledger | None = None
 
@@ -48,7 +48,7 @@ class LedgerStore:
         """Return the ledger as last written or read by us; ask the API server (quorum) after any doubt."""
         if self._known is None:
             try:
-                self._remember(await self._kube.get(f"{self._collection}/{self._name}"))
+                self._remember(await self._kube.get(f"{self._collection}/{self.name}"))
             except ApiError as error:
                 if error.status != 404:
                     raise
@@ -64,7 +64,7 @@ class LedgerStore:
             if self._version is None:
                 self._remember(await self._kube.post(self._collection, self._object(ledger)))
             else:
-                self._remember(await self._kube.put(f"{self._collection}/{self._name}", self._object(ledger)))
+                self._remember(await self._kube.put(f"{self._collection}/{self.name}", self._object(ledger)))
         except ApiError as error:
             if error.status in {404, 409} or error.outcome_is_unknown:
                 raise LedgerConflictError(str(error)) from error
@@ -77,7 +77,7 @@ class LedgerStore:
             return
         try:
             await self._kube.delete(
-                f"{self._collection}/{self._name}", {"preconditions": {"resourceVersion": self._version}}
+                f"{self._collection}/{self.name}", {"preconditions": {"resourceVersion": self._version}}
             )
         except ApiError as error:
             if error.status not in {404, 409}:
@@ -86,7 +86,7 @@ class LedgerStore:
 
     def _object(self, ledger: Ledger) -> dict[str, Any]:
         metadata: dict[str, Any] = {
-            "name": self._name,
+            "name": self.name,
             "labels": {LABEL: "true"},
             "annotations": {SERVER_ANNOTATION: self._server},
         }

@@ -72,6 +72,14 @@ class StatusWriter:
         for condition in flipped:
             await self._tell(key, condition)
 
+    async def write_failure(self, key: BudgetKey, generation: int, reason: str, message: str) -> None:
+        """Show that the budget's server is not served, and keep what was shown of it before."""
+        shown = self._shown.get(key)
+        if shown is None:
+            return
+        others = [_found(condition) for condition in shown.conditions if condition.type != "Ready"]
+        await self.write(key, generation, shown, [NewCondition("Ready", False, reason, message), *others])
+
     def _was_just_written(self, key: BudgetKey) -> bool:
         return time.monotonic() - self._written_at.get(key, -FIGURES_SECONDS) < FIGURES_SECONDS
 
@@ -116,6 +124,11 @@ def _flipped(before: list[Condition], after: list[Condition]) -> list[Condition]
 
 def _path(key: BudgetKey) -> str:
     return f"/apis/{API_VERSION}/namespaces/{key.namespace}/{PLURAL}/{key.name}"
+
+
+def _found(condition: Condition) -> NewCondition:
+    status = {"True": True, "False": False}.get(condition.status)
+    return NewCondition(condition.type, status, condition.reason, condition.message)
 
 
 def _now() -> str:

@@ -60,6 +60,10 @@ class Unobservable(Exception):  # noqa: N818 - a state that is reported, not a f
         self.reason = reason
 
 
+FAILURES = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError, ValueError, ApiError, Unobservable)
+"""ValueError: a host or name that the resolver or the driver cannot even encode."""
+
+
 class Monitor:
     """The operator's connection to one server, opened when it is first needed and again when it broke."""
 
@@ -77,7 +81,7 @@ class Monitor:
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
                 reading = await self._ask()
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError, ApiError, Unobservable) as error:
+        except FAILURES as error:
             self.close()
             self._failure = (now, _explain(error, self._database))
             raise self._failure[1] from error
@@ -123,7 +127,11 @@ class Monitor:
         if tls.ca_secret_ref is None:
             return LIBPQ_SSLMODE[tls.mode]
         ca = await self._secret(tls.ca_secret_ref.name, (tls.ca_secret_ref.key,))
-        context = ssl.create_default_context(cadata=ca[tls.ca_secret_ref.key])
+        try:
+            context = ssl.create_default_context(cadata=ca[tls.ca_secret_ref.key])
+        except (ssl.SSLError, ValueError) as error:
+            message = f"the key {tls.ca_secret_ref.key} of the Secret {tls.ca_secret_ref.name} holds no PEM certificate"
+            raise Unobservable("SecretInvalid", message) from error
         context.check_hostname = tls.mode is TlsMode.VERIFY_FULL
         return context
 
@@ -139,7 +147,13 @@ class Monitor:
             raise Unobservable(
                 "SecretIncomplete", f"add the key {', '.join(missing)} to the Secret {self._namespace}/{name}"
             )
-        return {key: b64decode(data[key]).decode() for key in keys}
+        try:
+            return {key: b64decode(data[key]).decode() for key in keys}
+        except ValueError as error:
+            message = (
+                f"the Secret {self._namespace}/{name} holds something that is no text: write {', '.join(keys)} anew"
+            )
+            raise Unobservable("SecretInvalid", message) from error
 
 
 def _host(host: str, namespace: str) -> str:

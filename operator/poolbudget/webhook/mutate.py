@@ -92,6 +92,8 @@ def own_annotations(annotations: Mapping[str, str]) -> list[str]:
 def _refuse_what_cannot_wait(pod: Mapping[str, Any]) -> None:
     if own := own_annotations(pod["metadata"].get("annotations") or {}):
         raise RefusedError(f"only the PoolBudget operator writes {', '.join(sorted(own))}: remove these annotations")
+    if not (pod["metadata"].get("labels") or {}).get(WORKLOAD_LABEL):
+        raise RefusedError(f"a pod with the label {BUDGET_LABEL} also needs the label {WORKLOAD_LABEL}: add it")
     if pod["spec"].get("nodeName"):
         raise RefusedError(
             f"a pod with the label {BUDGET_LABEL} waits for its grant before it is scheduled: "
