@@ -12,9 +12,9 @@ from poolbudget.metrics import REGISTRY
 
 @dataclass(slots=True)
 class Health:
-    """Ready: waiting for the lease, or leading with a complete picture of the cluster."""
+    """Ready: the picture of the cluster is complete, so that this replica leads or can take over at once."""
 
-    ready: bool = True
+    ready: bool = False
 
 
 @asynccontextmanager

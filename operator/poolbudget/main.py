@@ -53,12 +53,7 @@ async def run(options: Options) -> None:
     _stop_on_signals(stop)
     async with serve_health(options.health_port, health), Kube.connect(options.kubeconfig) as kube:
         lease = Lease(kube, options.namespace, LEASE_NAME, default_identity(), options.lease_duration)
-        await _until(stop, lease.acquire())
-        if stop.is_set():
-            return
-        LEADING.set(1)
-        health.ready = False
-        await _until(stop, _lead(kube, lease, options, health, stop))
+        await _until(stop, _watch_and_lead(kube, lease, options, health, stop))
         await lease.release()
 
 
@@ -79,8 +74,11 @@ async def _until(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:
         raise error
 
 
-async def _lead(kube: Kube, lease: Lease, options: Options, health: Health, stop: asyncio.Event) -> None:
-    """Run everything that a leader does; ends when a part of it fails."""
+async def _watch_and_lead(kube: Kube, lease: Lease, options: Options, health: Health, stop: asyncio.Event) -> None:
+    """Watch the cluster, and once the lease is ours run everything that a leader does; ends when a part of it fails.
+
+    A replica that does not lead watches, too: a pod that ends while nobody leads is known to have ended.
+    """
     reporter = default_identity()
     status = StatusWriter(kube, reporter)
 
@@ -102,18 +100,20 @@ async def _lead(kube: Kube, lease: Lease, options: Options, health: Health, stop
     orphans = Orphans(caches, servers, PodWriter(kube, reporter))
     budgets = Budgets(servers, status, orphans.wake)
     async with asyncio.TaskGroup() as group:
-        group.create_task(lease.keep())
-        settle = timedelta(seconds=CERTIFICATE_SETTLE_FACTOR * options.settle_time)
-        group.create_task(keep_certificates(kube, options.namespace, validity=Validity(settle=settle)))
         for watch in caches.run():
             group.create_task(watch)
-        group.create_task(watch_budgets(budgets, options.kubeconfig))
         await caches.synced()
+        health.ready = True
+        await lease.acquire()
+        LEADING.set(1)
+        settle = timedelta(seconds=CERTIFICATE_SETTLE_FACTOR * options.settle_time)
+        group.create_task(lease.keep())
+        group.create_task(keep_certificates(kube, options.namespace, validity=Validity(settle=settle)))
+        group.create_task(watch_budgets(budgets, options.kubeconfig))
         await budgets.synced(kube)
         _stop_on_signals(stop)  # kopf has put its own handlers in their place
         for name in await servers_with_ledger(kube, options.namespace):
             servers.add_server(name)
-        health.ready = True
         log.info("leading: the picture of the cluster is complete")
         group.create_task(orphans.run())
         group.create_task(servers.run())

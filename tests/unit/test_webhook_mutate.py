@@ -116,7 +116,6 @@ def test_the_targets_are(
         ),
         ("invalid budget", LABELS, {BudgetKey("shop", "orders"): None}, "does not exist or is not valid"),
         ("unknown workload", LABELS | {"poolbudget.dev/workload": "apii"}, budgets(), "no workload 'apii'"),
-        ("no workload label", {"poolbudget.dev/budget": "orders"}, budgets(), "label poolbudget.dev/workload"),
         ("unknown container", LABELS, budgets({"containers": ["web"]}), "no container web"),
     ],
 )
@@ -178,6 +177,11 @@ def test_a_mark_that_no_longer_holds_is_removed() -> None:
 def test_a_pod_that_brings_its_own_grant_is_refused(key: str) -> None:
     with pytest.raises(RefusedError, match=f"{key}: remove"):
         mutate(pod(metadata={"annotations": {key: "9"}}), budgets())
+
+
+def test_a_pod_without_the_workload_label_is_refused_with_a_remedy() -> None:
+    with pytest.raises(RefusedError, match=r"also needs the label poolbudget.dev/workload: add it"):
+        mutate(pod(labels={"poolbudget.dev/budget": "orders"}), budgets())
 
 
 def test_a_pod_that_is_bound_already_is_refused_with_a_remedy() -> None:

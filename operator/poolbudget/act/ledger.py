@@ -5,6 +5,7 @@ one writes and the other learns that its picture is old; nothing is granted on a
 """
 
 import hashlib
+import time
 from typing import Any
 
 from poolbudget.kube import ApiError, Kube
@@ -12,6 +13,7 @@ from poolbudget.ledger.codec import decode, encode
 from poolbudget.ledger.model import Ledger
 from poolbudget.planning.model import BudgetKey
 
+CONFIRM_SECONDS = 5.0
 LABEL = "poolbudget.dev/ledger"
 SERVER_ANNOTATION = "poolbudget.dev/server"
 
@@ -39,20 +41,21 @@ class LedgerStore:
         self.name = f"poolbudget-ledger-{hashlib.sha256(server.encode()).hexdigest()[:16]}"
         self._version: str | None = None
         self._known: Ledger | None = None
+        self._confirmed_at = 0.0
 
     def charges(self, budget: BudgetKey) -> bool:
         """Whether the ledger, as far as it is known, holds a pod of the budget."""
         return any(entry.workload.budget_key == budget for entry in (self._known or {}).values())
 
     async def read(self) -> Ledger:
-        """Return the ledger as last written or read by us; ask the API server (quorum) after any doubt."""
-        if self._known is None:
+        """Return the ledger; ask the API server (quorum) after a doubt, and regularly: people edit it, too."""
+        if self._known is None or time.monotonic() - self._confirmed_at >= CONFIRM_SECONDS:
             try:
                 self._remember(await self._kube.get(f"{self._collection}/{self.name}"))
             except ApiError as error:
                 if error.status != 404:
                     raise
-                self._version, self._known = None, {}
+                self._version, self._known, self._confirmed_at = None, {}, time.monotonic()
         return self._known or {}
 
     async def write(self, ledger: Ledger) -> None:
@@ -97,3 +100,4 @@ class LedgerStore:
     def _remember(self, stored: dict[str, Any]) -> None:
         self._known = decode(stored.get("data") or {})
         self._version = stored["metadata"]["resourceVersion"]
+        self._confirmed_at = time.monotonic()

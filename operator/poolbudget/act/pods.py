@@ -12,11 +12,13 @@ from datetime import UTC, datetime
 from poolbudget.act.events import post_event
 from poolbudget.kube import ApiError, Kube
 from poolbudget.ledger.model import GRANTED_CONDITION, Pod, Wait
+from poolbudget.planning.model import WorkloadKey
 
 log = logging.getLogger(__name__)
 
 IN_FLIGHT = 16
 NOTICE_SECONDS = 10.0
+RECREATE_SECONDS = 10.0
 STRATEGIC_MERGE_PATCH = "application/strategic-merge-patch+json"
 
 
@@ -28,6 +30,7 @@ class PodWriter:
         self._in_flight = asyncio.Semaphore(IN_FLIGHT)
         self._opened: set[str] = set()
         self._outdated: list[Pod] = []
+        self._recreated: dict[WorkloadKey, float] = {}
         self._noticed: dict[str, tuple[float, str]] = {}
 
     async def start(self, annotations: Collection[tuple[Pod, Mapping[str, str]]]) -> list[float]:
@@ -43,8 +46,14 @@ class PodWriter:
         ]
 
     async def recreate(self, pods: Iterable[Pod]) -> None:
-        """Delete pods that were born before their budget; their controllers make them anew."""
-        await asyncio.gather(*(self._recreate(pod) for pod in pods))
+        """Delete pods that were born with the settings of another time; their controllers make them anew.
+
+        A workload's pods are deleted again only after a while: if a birth does not cure them, the next will not either.
+        """
+        now = asyncio.get_running_loop().time()
+        due = [pod for pod in pods if now - self._recreated.get(pod.workload, -RECREATE_SECONDS) >= RECREATE_SECONDS]
+        self._recreated.update((pod.workload, now) for pod in due)
+        await asyncio.gather(*(self._recreate(pod) for pod in due))
 
     async def explain(self, waits: Collection[Wait]) -> None:
         """Show on each pod why it waits, and on those that were opened that they no longer do.
@@ -84,6 +93,8 @@ class PodWriter:
                 await self._kube.delete(_path(pod), {"preconditions": {"uid": pod.uid}})
             except ApiError as error:
                 log.warning("replacing %s/%s: %s", pod.namespace, pod.name, error)
+                return
+        await self._tell(pod, "Recreated", "Recreating", "was born with the settings of another time")
 
     async def _explain(self, wait: Wait, now: float) -> None:
         pod = wait.pod
@@ -91,15 +102,13 @@ class PodWriter:
         self._noticed[pod.uid] = (now, wait.reason)
         await self._set_condition(pod, "False", wait.reason, wait.message)
         if last != wait.reason:
-            await post_event(
-                self._kube,
-                {"apiVersion": "v1", "kind": "Pod", "namespace": pod.namespace, "name": pod.name, "uid": pod.uid},
-                reporter=self._reporter,
-                type_="Warning",
-                reason=wait.reason,
-                action="Waiting",
-                note=wait.message,
-            )
+            await self._tell(pod, wait.reason, "Waiting", wait.message)
+
+    async def _tell(self, pod: Pod, reason: str, action: str, note: str) -> None:
+        regarding = {"apiVersion": "v1", "kind": "Pod", "namespace": pod.namespace, "name": pod.name, "uid": pod.uid}
+        await post_event(
+            self._kube, regarding, reporter=self._reporter, type_="Warning", reason=reason, action=action, note=note
+        )
 
     async def _set_condition(self, pod: Pod, status: str, reason: str, message: str) -> None:
         condition = {

@@ -12,6 +12,7 @@ COMMANDS = {
     "profiles": "poolbudget.cli.profiles:profiles",
     "operator": "poolbudget.cli.operator:operator",
     "webhook": "poolbudget.cli.webhook:webhook",
+    "forget": "poolbudget.cli.forget:forget",
     "release": "poolbudget.cli.release:release",
     "uninstall": "poolbudget.cli.uninstall:uninstall",
 }

@@ -1,6 +1,5 @@
 """`poolbudget release POD`: break glass, when a pod must start although the operator cannot grant it anything."""
 
-import asyncio
 import json
 import shlex
 from typing import Any
@@ -11,6 +10,7 @@ from poolbudget.act.breakglass import MissingSettingsError, budget_key, is_gated
 from poolbudget.act.breakglass import release as send
 from poolbudget.api.parse import SpecError, parse_budget
 from poolbudget.api.v1alpha1 import API_VERSION, PLURAL, PoolBudgetSpec
+from poolbudget.cli.running import run
 from poolbudget.kube import ApiError, Kube
 from poolbudget.ledger.model import SETTING_ANNOTATION_PREFIX
 from poolbudget.planning.model import BudgetKey
@@ -31,7 +31,7 @@ def release(pod: str, namespace: str, given: tuple[str, ...], kubeconfig: str | 
     poolbudget:break-glass or system:masters.
     """
     values = dict(_pair(text) for text in given)
-    asyncio.run(_release(namespace, pod, values, kubeconfig))
+    run(_release(namespace, pod, values, kubeconfig))
 
 
 async def _release(namespace: str, name: str, given: dict[str, str], kubeconfig: str | None) -> None:

@@ -8,6 +8,7 @@ import click
 
 from poolbudget.act.breakglass import MissingSettingsError, budget_key, is_gated, release, release_patch
 from poolbudget.cli.release import read_budget
+from poolbudget.cli.running import run
 from poolbudget.kube import ApiError, Kube
 from poolbudget.ledger.model import BUDGET_LABEL
 
@@ -33,7 +34,7 @@ def uninstall(*, yes: bool, kubeconfig: str | None) -> None:
     """
     if not yes:
         click.confirm("Pods will start without a grant, and no budget will hold any more. Go on?", abort=True)
-    asyncio.run(_uninstall(kubeconfig))
+    run(_uninstall(kubeconfig))
 
 
 async def _uninstall(kubeconfig: str | None) -> None:

@@ -1,10 +1,10 @@
 """`poolbudget webhook`: the admission webhook as a process of its own. Kubernetes starts it (`deploy/webhook.yaml`)."""
 
-import asyncio
 import logging
 
 import click
 
+from poolbudget.cli.running import run
 from poolbudget.kube import Kube
 from poolbudget.webhook.server import serve
 
@@ -17,7 +17,7 @@ from poolbudget.webhook.server import serve
 def webhook(namespace: str, port: int, health_port: int, kubeconfig: str | None) -> None:
     """Hold new pods of a budget at the gate and let them read their settings."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    asyncio.run(_run(namespace, port, health_port, kubeconfig))
+    run(_run(namespace, port, health_port, kubeconfig))
 
 
 async def _run(namespace: str, port: int, health_port: int, kubeconfig: str | None) -> None:

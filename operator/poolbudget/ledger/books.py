@@ -43,18 +43,28 @@ class Excess:
 def audit(ledger: Ledger, pods: Mapping[str, Pod], sessions: Sessions) -> Books:
     """Tell apart the sessions of charged pods and those of strangers; name the pods that hold more than their grant."""
     holders = _by_address(ledger, pods)
+    hidden = _behind_nodes(ledger, pods)
     by_workload: Counter[WorkloadKey] = Counter()
     exceeding = []
     strangers = 0
     for address, backends in sessions.by_address.items():
         charged = holders.get(address, [])
         if not charged:
-            strangers += backends
+            strangers += max(0, backends - hidden[address])
             continue
         by_workload[charged[0].workload] += backends
         if backends > sum(reservation.connections for reservation in charged):
             exceeding.append((charged[0], backends))
     return Books(sessions.total, by_workload, strangers, tuple(exceeding))
+
+
+def _behind_nodes(ledger: Ledger, pods: Mapping[str, Pod]) -> Counter[str]:
+    """Return what the pods of each node may open: where addresses are translated, the database sees the node's."""
+    hidden: Counter[str] = Counter()
+    for uid, reservation in ledger.items():
+        if (pod := pods.get(uid)) and pod.host:
+            hidden[pod.host] += reservation.connections
+    return hidden
 
 
 def _by_address(ledger: Ledger, pods: Mapping[str, Pod]) -> dict[str, list[Reservation]]:

@@ -28,6 +28,17 @@ class Claim:
         return self.plan.bound(self.processes, share)
 
     @property
+    def is_planned_ordinal(self) -> bool:
+        """Whether it is one of the pods that a StatefulSet keeps after a scale-down.
+
+        The StatefulSet ends the pods above it only once this one is ready
+        (https://kubernetes.io/docs/concepts/workloads/controllers/statefulset/#deployment-and-scaling-guarantees), so
+        it must not wait for them.
+        """
+        ordinal = self.pod.name.rpartition("-")[2]
+        return self.pod.owner == "StatefulSet" and ordinal.isdecimal() and int(ordinal) < self.plan.steady
+
+    @property
     def rank(self) -> tuple[bool, int, str, str]:
         """The order of grants: rollout replacements, priority, age."""
         return (not self.replaces, -self.pod.priority, self.pod.created, self.pod.uid)
@@ -44,14 +55,21 @@ def claims(
 
 
 def grant_one(claim: Claim, room: Room, ledger: Ledger) -> Grant | Wait:
-    """Grant the largest share that fits now, up to the planned one; else say what is missing and who holds it."""
+    """Grant the largest share that fits now, up to the planned one; else say what is missing and who holds it.
+
+    Only for pods that hold no reservation: one that does has to start, even if the plan has changed since.
+    """
+    if not claim.plan.fits:
+        return Wait(claim.pod, claim.plan.reason, claim.plan.message)
     available = _available(claim, room)
     needed = claim.bound(claim.plan.floor)
     if available is None:
         return Wait(claim.pod, "PodsBeyondPlan", _beyond_plan(claim, room))
     if available < needed:
         return Wait(claim.pod, "NoRoom", _shortfall(claim, needed, available, ledger))
-    share = min(claim.plan.share, (available - claim.plan.workload.extra_per_pod) // claim.processes)
+    # A pod of another revision may run more processes than the plan is made for: it must not take the room of others.
+    most = min(available, max(needed, claim.plan.per_pod))
+    share = min(claim.plan.share, (most - claim.plan.workload.extra_per_pod) // claim.processes)
     grant = Grant(claim.pod, claim.bound(share), share)
     room.take(claim.plan.key, grant.connections)
     return grant
@@ -60,8 +78,6 @@ def grant_one(claim: Claim, room: Room, ledger: Ledger) -> Grant | Wait:
 def _claim(pod: Pod, plan: WorkloadPlan | None, held_revisions: set[str | None]) -> Claim | Wait:
     if plan is None:
         return Wait(pod, "WorkloadNotFound", f"no PoolBudget lists the workload {pod.workload}")
-    if not plan.fits:
-        return Wait(pod, plan.reason, plan.message)
     processes = pod_processes(plan.workload, pod.spec)
     if isinstance(processes, Unknown):
         return Wait(pod, "ProcessesUnknown", processes.message)
@@ -73,8 +89,8 @@ def _available(claim: Claim, room: Room) -> int | None:
     """Return the room for this claim; None if the plan has no place for one more pod of the workload."""
     key = claim.plan.key
     options = []
-    if room.pods(key) < claim.plan.steady:
-        options.append(room.for_scale_up(key))
+    if room.pods(key) < claim.plan.steady or claim.is_planned_ordinal:
+        options.append(room.for_scale_up())
     if claim.replaces and room.slot_is_free(key):
         options.append(room.for_replacement(key))
     return max(options, default=None)
@@ -82,12 +98,12 @@ def _available(claim: Claim, room: Room) -> int | None:
 
 def _beyond_plan(claim: Claim, room: Room) -> str:
     plan, pods = claim.plan, room.pods(claim.plan.key)
-    if claim.replaces:
-        return f"{pods} pods hold grants and the plan has room for {plan.peak}: waits until an old pod has ended"
-    return (
-        f"{pods} pods hold grants and the plan is made for {plan.steady}: "
-        "raise the replicas of the controller (or maxPods of the workload), or remove pods"
-    )
+    holding = f"{pods} pods hold grants"
+    if plan.desired > plan.steady:
+        rollout = ", or this rollout may never finish" if claim.replaces else ""
+        remedy = f"raise maxPods of the workload, or scale to {plan.steady}{rollout}"
+        return f"{holding} and the plan is made for {plan.steady}, but the controller wants {plan.desired}: {remedy}"
+    return f"{holding} and the plan has room for {plan.peak}: waits until an old pod has ended"
 
 
 def _shortfall(claim: Claim, needed: int, available: int, ledger: Ledger) -> str:

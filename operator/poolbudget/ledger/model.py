@@ -25,8 +25,8 @@ class Pod:
     """A labelled pod, as far as grants depend on it.
 
     `ended`: the kubelet reported that no container runs any more or ever will. `spec` is kept only while the pod
-    waits at our gate. `notice` is the reason and message that its condition shows now. `created` is RFC 3339 and
-    sorts by age.
+    waits at our gate. `host` is the address of its node. `notice` is the reason and message that its condition shows
+    now. `created` is RFC 3339 and sorts by age.
     """
 
     uid: str
@@ -37,6 +37,7 @@ class Pod:
     priority: int = 0
     node: str = ""
     address: str = ""
+    host: str = ""
     gates: tuple[str, ...] = ()
     deleting: bool = False
     ended: bool = False

@@ -65,7 +65,8 @@ def _remaining(
     last = gone[reservation.uid]
     if last is not None and last.gone_for_good:
         return _backends_left(reservation, sessions)
-    vanished_from_database = sessions is not None and reservation.address in sessions.settled
+    known = bool(reservation.address)
+    vanished_from_database = known and sessions is not None and reservation.address in sessions.settled
     return None if vanished_from_database else reservation
 
 

@@ -6,7 +6,7 @@
 from collections.abc import Mapping
 from enum import Enum
 
-from poolbudget.api.v1alpha1 import PoolBudgetSpec, UpdateMode, Workload
+from poolbudget.api.v1alpha1 import PoolBudgetSpec, UpdateMode
 from poolbudget.ledger.model import SETTING_ANNOTATION_PREFIX, Pod, Wait
 from poolbudget.planning.model import BudgetKey
 from poolbudget.planning.settings import annotation_key, setting_names
@@ -33,8 +33,15 @@ def triage(pod: Pod, specs: Mapping[BudgetKey, PoolBudgetSpec]) -> Verdict | Wai
         return Wait(pod, "NamespaceNotAllowed", f"{pod.workload.budget_key} does not allow pods of {pod.namespace}")
     if (workload.update_mode or spec.update_mode) is UpdateMode.OFF:
         return Verdict.OPEN
-    if not pod.unresolved and not (lacking := _settings_lacking(pod, spec, workload)):
+    known = {annotation_key(variable) for variable in setting_names(spec, workload)}
+    lacking = {key: variable for key, variable in _references(pod).items() if key not in known}
+    if not pod.unresolved and not lacking:
         return Verdict.SIZE
+    if foreign := [
+        f"{variable} refers to {key}" for key, variable in lacking.items() if key != annotation_key(variable)
+    ]:
+        message = f"{'; '.join(foreign)}: the workload sets {', '.join(sorted(known))}: correct the pod template"
+        return Wait(pod, "SettingUnknown", message)
     if pod.owner not in {"", "Job"}:
         return Verdict.RECREATE
     if pod.unresolved:
@@ -43,23 +50,28 @@ def triage(pod: Pod, specs: Mapping[BudgetKey, PoolBudgetSpec]) -> Verdict | Wai
             "BornUnresolved",
             "the pod was born before its budget and has no settings: delete it and create it anew",
         )
-    return Wait(pod, "SettingsChanged", f"the workload no longer sets {lacking}: delete the pod and create it anew")
+    return Wait(
+        pod,
+        "SettingsChanged",
+        f"the workload no longer sets {', '.join(lacking.values())}: delete the pod and create it anew",
+    )
 
 
 def _is_allowed(pod: Pod, spec: PoolBudgetSpec) -> bool:
     return pod.namespace == pod.workload.namespace or spec.allowed_namespaces.from_ == "All"
 
 
-def _settings_lacking(pod: Pod, spec: PoolBudgetSpec, workload: Workload) -> str:
-    """Name the variables that the pod was born with and would find empty: an empty number kills most applications."""
-    known = {annotation_key(variable) for variable in setting_names(spec, workload)}
-    return ", ".join(sorted(setting_annotations(pod) - known))
-
-
 def setting_annotations(pod: Pod) -> frozenset[str]:
     """Return the annotations that the pod's environment refers to."""
+    return frozenset(_references(pod))
+
+
+def _references(pod: Pod) -> dict[str, str]:
+    """Return the variable that refers to each annotation of ours: one of a name that is not there would be empty."""
     if pod.spec is None:
-        return frozenset()
+        return {}
     containers = (*pod.spec.containers, *pod.spec.sidecars, *pod.spec.init_containers)
-    named = (variable.annotation for container in containers for variable in container.env)
-    return frozenset(key for key in named if key and key.startswith(SETTING_ANNOTATION_PREFIX))
+    variables = (variable for container in containers for variable in container.env)
+    return {
+        v.annotation: v.name for v in variables if v.annotation and v.annotation.startswith(SETTING_ANNOTATION_PREFIX)
+    }

@@ -5,6 +5,8 @@ matter to.
 """
 
 import asyncio
+import time
+from collections import deque
 from collections.abc import Callable, Container, Coroutine, Mapping
 from dataclasses import replace
 from typing import Any
@@ -27,6 +29,8 @@ CONTROLLERS = {
 AUTOSCALERS = "/apis/autoscaling/v2/horizontalpodautoscalers"
 PODS = "/api/v1/pods"
 REVISION_ANNOTATION = "deployment.kubernetes.io/revision"
+DEPARTURE_SECONDS = 900.0
+"""How long a pod's last state is kept for a leader to come: longer than any fail-over."""
 TEMPLATE_HASH_LABEL = "pod-template-hash"
 
 
@@ -41,6 +45,7 @@ class Caches:
         self, kube: Kube, on_budget: Callable[[BudgetKey], None], on_target: Callable[[TargetKey], None]
     ) -> None:
         self._departed: dict[BudgetKey, dict[str, Pod]] = {}
+        self._departures: deque[tuple[float, BudgetKey, str]] = deque()
         self._by_budget: dict[BudgetKey, dict[str, Pod]] = {}
         self._revisions: dict[TargetKey, dict[str, int]] = {}
         self._on_budget, self._on_target = on_budget, on_target
@@ -102,12 +107,20 @@ class Caches:
         if change.old is not None and change.new is None:
             budget = change.old.workload.budget_key
             self._departed.setdefault(budget, {})[uid] = change.old
+            self._departures.append((time.monotonic(), budget, uid))
+            self._forget_old_departures()
             del self._by_budget[budget][uid]
             if not self._by_budget[budget]:
                 del self._by_budget[budget]
         if change.new is not None:
             self._by_budget.setdefault(change.new.workload.budget_key, {})[uid] = change.new
         self._on_budget((change.new or change.old).workload.budget_key)  # type: ignore[union-attr]  # one of them is there
+
+    def _forget_old_departures(self) -> None:
+        """Bound what a replica keeps that does not lead, and so never learns what the ledger no longer asks for."""
+        while time.monotonic() - self._departures[0][0] > DEPARTURE_SECONDS:
+            _, budget, uid = self._departures.popleft()
+            self._departed.get(budget, {}).pop(uid, None)
 
     def _target_changed(self, key: TargetKey, _: Change[Target]) -> None:
         self._on_target(key)

@@ -48,6 +48,7 @@ class Gatherer:
         self._gone: dict[str, Pod | None] = {}
         self._seen: dict[str, float] = {}
         self._watching_since: float | None = None
+        self._sees_pods = False
         self._monitor: Monitor | None = None
         self._last_capacity: Observed | None = None
 
@@ -64,7 +65,9 @@ class Gatherer:
             self._watching_since = None
             return Observation(budgets, targets, pods, gone, self._last_capacity, None, (reading.reason, str(reading)))
         self._last_capacity = Observed(reading.max_connections, reading.reserved)
-        return Observation(budgets, targets, pods, gone, self._last_capacity, self._sessions(ledger, reading), None)
+        return Observation(
+            budgets, targets, pods, gone, self._last_capacity, self._sessions(ledger, pods, reading), None
+        )
 
     async def _read(self, budgets: tuple[Budget, ...]) -> Reading | Unobservable:
         """Ask the database as the oldest budget that has credentials says."""
@@ -112,8 +115,13 @@ class Gatherer:
         self._gone = {uid: last for uid, last in self._gone.items() if uid in ledger}
         return dict(self._gone)
 
-    def _sessions(self, ledger: Ledger, reading: Reading) -> Sessions:
-        """Turn a reading to sessions; an address has settled when it showed no backend all through the settle time."""
+    def _sessions(self, ledger: Ledger, pods: Mapping[str, Pod], reading: Reading) -> Sessions:
+        """Turn a reading to sessions; an address has settled when it showed no backend all through the settle time.
+
+        None has while no pod's own address was ever seen: addresses may be translated on the way to the database.
+        """
+        own = {pod.address for pod in pods.values() if pod.address != pod.host}
+        self._sees_pods = self._sees_pods or not own.isdisjoint(reading.backends)
         now = asyncio.get_running_loop().time()
         if self._watching_since is None:
             self._watching_since = now
@@ -125,4 +133,4 @@ class Gatherer:
             for address in addresses
             if now - max(self._seen.get(address, 0.0), self._watching_since) >= self._settle_time
         }
-        return Sessions(reading.backends, frozenset(settled))
+        return Sessions(reading.backends, frozenset(settled if self._sees_pods else ()))

@@ -41,6 +41,7 @@ def parse_pod(raw: Mapping[str, Any]) -> tuple[str, Pod] | None:
         priority=spec.get("priority") or 0,
         node=spec.get("nodeName") or "",
         address=status.get("podIP") or "",
+        host=status.get("hostIP") or "",
         gates=gates,
         deleting="deletionTimestamp" in metadata,
         ended=_has_ended(status),

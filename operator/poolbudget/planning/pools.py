@@ -14,8 +14,10 @@ def split(share: int, max_overflow: int, pools: Sequence[NamedPool] | None) -> t
     """Return the pools of one process in the order of the spec; together they hold exactly `share`.
 
     The overflow is a part of the share, never on top of it, and no size is 0, which SQLAlchemy reads as unlimited.
-    `share` must be at least 1, and at least the number of pools.
+    Raises ValueError for a share below 1 or below the number of pools: some pool would be unlimited.
     """
+    if share < max(1, len(pools or ())):
+        raise ValueError(f"{share} connections cannot be split into {max(1, len(pools or ()))} pools")
     if pools is None:
         return (_pool("", share, max_overflow),)
     parts = _by_weight(share, pools)

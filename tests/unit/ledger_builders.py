@@ -1,0 +1,81 @@
+"""Small values for the ledger's unit tests: a budget `shop/orders`, pods and reservations of its workload `api`."""
+
+from dataclasses import replace
+from typing import Any
+
+from poolbudget.api.v1alpha1 import PoolBudgetSpec, TargetReference, Workload
+from poolbudget.detection.podspec import Container, PodSpec, Variable
+from poolbudget.ledger.decide import Snapshot
+from poolbudget.ledger.model import GATE, Decision, Pod, Reservation
+from poolbudget.planning.model import Budget, BudgetKey, ServerPlan, Target, TargetKey, WorkloadKey
+from poolbudget.planning.plan import plan_server
+
+BUDGET = BudgetKey("shop", "orders")
+API = WorkloadKey("shop", "orders", "api")
+
+
+def app(processes: int = 1, *variables: str) -> PodSpec:
+    """Return a pod spec with this many Uvicorn workers, whose environment refers to the settings of `variables`."""
+    env = tuple(Variable(name, None, f"env.poolbudget.dev/{name}") for name in variables)
+    return PodSpec((Container("app", command=("uvicorn", "app:app", "--workers", str(processes)), env=env),))
+
+
+def waiting(name: str = "api-1", processes: int = 1, **fields: Any) -> Pod:
+    """Return a pod at our gate; its name is its uid, too."""
+    pod = Pod(name, "shop", name, API, created="2024-01-01T00:00:00Z", gates=(GATE,), revision="new")
+    return replace(pod, **{"spec": app(processes), "owner": "ReplicaSet", **fields})
+
+
+def running(name: str = "api-1", connections: int | None = 4, **fields: Any) -> Pod:
+    """Return a pod that was granted and runs."""
+    pod = waiting(name, node="worker", address=f"10.0.0.{name[-1]}", connections=connections)
+    return replace(pod, gates=(), spec=None, **fields)
+
+
+def reservation(name: str = "api-1", connections: int = 4, **fields: Any) -> Reservation:
+    """Return the entry of a running pod."""
+    entry = Reservation(name, connections, "shop", name, API, node="worker", address=f"10.0.0.{name[-1]}")
+    return replace(entry, **fields)
+
+
+def ledger(*entries: Reservation) -> dict[str, Reservation]:
+    return {entry.uid: entry for entry in entries}
+
+
+def pods(*shown: Pod) -> dict[str, Pod]:
+    return {pod.uid: pod for pod in shown}
+
+
+def target(name: str = "api", kind: str = "Deployment", steady: int = 3, processes: int = 1, **fields: Any) -> Target:
+    """Return a controller that wants `steady` pods of revision `new`; a Deployment surges."""
+    key = TargetKey(kind, "shop", name)
+    made = Target(key, steady, steady, kind == "Deployment", app(processes), revision="new")
+    return replace(made, **fields)
+
+
+def spec(usable: int = 16, **fields: Any) -> PoolBudgetSpec:
+    """Return a budget with `usable` connections and the workload `api`."""
+    fields.setdefault("workloads", [Workload(name="api")])
+    return PoolBudgetSpec(max_connections=usable, reserved_connections=0, **fields)
+
+
+def plan(budget: PoolBudgetSpec, *targets: Target) -> ServerPlan:
+    return plan_server([Budget(BUDGET, budget)], {t.key: t for t in targets or (target(),)}, None)
+
+
+def stateful(name: str, **fields: Any) -> Workload:
+    return Workload(name=name, target_ref=TargetReference(kind="StatefulSet", name=name), **fields)
+
+
+def snapshot(budget: PoolBudgetSpec, server_plan: ServerPlan, **fields: Any) -> Snapshot:
+    """Return a picture in which nothing runs, nothing vanished and no database is asked, but for `fields`."""
+    empty: dict[str, Any] = {"ledger": {}, "pods": {}, "gone": {}, "sessions": None, "elsewhere": 0}
+    return Snapshot(specs={BUDGET: budget}, plan=server_plan, **{**empty, **fields})
+
+
+def granted(decision: Decision) -> dict[str, int]:
+    return {grant.pod.name: grant.connections for grant in decision.grants}
+
+
+def waits(decision: Decision) -> dict[str, str]:
+    return {wait.pod.name: wait.reason for wait in decision.waits}

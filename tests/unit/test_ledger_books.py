@@ -1,0 +1,76 @@
+"""Who holds how much: what the database shows, set against what the ledger allows."""
+
+import pytest
+
+from poolbudget.ledger.books import Excess, audit
+from poolbudget.ledger.release import Sessions
+from tests.unit.ledger_builders import API, ledger, pods, reservation, running
+
+CHARGED = ledger(reservation("api-1", 4))
+
+
+@pytest.mark.parametrize(
+    ("by_address", "of_api", "strangers"),
+    [
+        pytest.param({}, 0, 0, id="nobody is connected"),
+        pytest.param({"10.0.0.1": 3}, 3, 0, id="a charged pod"),
+        pytest.param({"10.0.0.9": 3}, 0, 3, id="an unknown address"),
+        pytest.param({"": 2}, 0, 2, id="local sessions"),
+        pytest.param({"10.0.0.1": 4, "10.0.0.9": 1, "": 1}, 4, 2, id="all of them"),
+    ],
+)
+def test_whose_sessions_they_are(by_address: dict[str, int], of_api: int, strangers: int) -> None:
+    books = audit(CHARGED, pods(running()), Sessions(by_address))
+    assert (books.by_workload.get(API, 0), books.strangers) == (of_api, strangers)
+    assert books.total == of_api + strangers
+
+
+@pytest.mark.parametrize(("reserve", "elsewhere"), [(0, 5), (3, 2), (5, 0), (9, 0)])
+def test_strangers_are_charged_beyond_the_ordinary_reserve(reserve: int, elsewhere: int) -> None:
+    assert audit({}, {}, Sessions({"10.0.0.9": 5})).elsewhere(reserve) == elsewhere
+
+
+@pytest.mark.parametrize(("backends", "exceeds"), [(4, False), (5, True)])
+def test_a_pod_that_holds_more_than_its_grant_is_named(backends: int, exceeds: bool) -> None:
+    books = audit(CHARGED, pods(running()), Sessions({"10.0.0.1": backends}))
+    assert books.exceeding == (((CHARGED["api-1"], backends),) if exceeds else ())
+
+
+def test_pods_that_share_an_address_may_hold_what_they_have_together() -> None:
+    both = ledger(reservation("api-1", 4), reservation("api-2", 4, address="10.0.0.1"))
+    assert audit(both, {}, Sessions({"10.0.0.1": 8})).exceeding == ()
+    assert len(audit(both, {}, Sessions({"10.0.0.1": 9})).exceeding) == 1
+
+
+def test_an_address_is_known_before_the_ledger_notes_it() -> None:
+    fresh = ledger(reservation("api-1", 4, node="", address=""))
+    assert audit(fresh, pods(running()), Sessions({"10.0.0.1": 2})).strangers == 0
+
+
+def test_a_vanished_pod_still_answers_for_its_address() -> None:
+    assert audit(CHARGED, {}, Sessions({"10.0.0.1": 2})).strangers == 0
+
+
+@pytest.mark.parametrize(
+    ("backends", "strangers"),
+    [
+        pytest.param(4, 0, id="no more than its pods were granted"),
+        pytest.param(7, 3, id="beyond that they are strangers"),
+    ],
+)
+def test_sessions_that_show_the_address_of_the_node_are_those_of_its_pods(backends: int, strangers: int) -> None:
+    books = audit(CHARGED, pods(running(host="172.18.0.2")), Sessions({"172.18.0.2": backends}))
+    assert books.strangers == strangers
+
+
+def test_an_excess_counts_only_when_it_lasts() -> None:
+    over = audit(CHARGED, pods(running()), Sessions({"10.0.0.1": 5}))
+    within = audit(CHARGED, pods(running()), Sessions({"10.0.0.1": 4}))
+    excess = Excess()
+    assert [bool(excess.lasting(b, now)) for b, now in ((over, 0), (over, 0.5), (over, 1), (within, 2), (over, 3))] == [
+        False,
+        False,
+        True,
+        False,
+        False,
+    ]

@@ -1,0 +1,43 @@
+"""The ledger as it is written down."""
+
+import pytest
+
+from poolbudget.ledger.codec import LedgerCorruptError, decode, encode
+from tests.unit.ledger_builders import ledger, reservation
+
+LINE = "4 shop/api-1 shop/orders/api worker 10.0.0.1"
+
+
+def test_a_reservation_is_one_line_that_people_can_read() -> None:
+    assert encode(ledger(reservation())) == {"api-1": LINE}
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        pytest.param(reservation(), id="with node and address"),
+        pytest.param(reservation(node="", address=""), id="before it is scheduled"),
+        pytest.param(reservation(connections=0), id="of nothing"),
+        pytest.param(reservation(address="fd00::7"), id="with an IPv6 address"),
+    ],
+)
+def test_what_is_written_is_read_again(entry: object) -> None:
+    written = ledger(entry)  # type: ignore[arg-type]
+    assert decode(encode(written)) == written
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        pytest.param("", id="nothing"),
+        pytest.param("many shop/api-1 shop/orders/api worker -", id="no number"),
+        pytest.param("-1 shop/api-1 shop/orders/api worker -", id="a negative number"),
+        pytest.param("4 api-1 shop/orders/api worker -", id="no namespace"),
+        pytest.param("4 shop/api-1 orders/api worker -", id="no budget"),
+        pytest.param("4 shop/api-1 shop/orders/api worker", id="a field too few"),
+        pytest.param(f"{LINE} more", id="a field too many"),
+    ],
+)
+def test_a_line_that_cannot_be_read_stops_everything_and_is_named(line: str) -> None:
+    with pytest.raises(LedgerCorruptError, match="entry api-2"):
+        decode({"api-1": LINE, "api-2": line})

@@ -1,0 +1,90 @@
+"""What is taken off the ledger: only what is proven to have ended."""
+
+from collections.abc import Mapping
+
+import pytest
+
+from poolbudget.ledger.model import Pod
+from poolbudget.ledger.release import Sessions, keep_what_may_live, restore_what_was_granted
+from tests.unit.ledger_builders import ledger, pods, reservation, running, waiting
+
+BUSY = Sessions({"10.0.0.1": 3})
+IDLE = Sessions({})
+SETTLED = Sessions({}, frozenset({"10.0.0.1"}))
+Gone = Mapping[str, Pod | None]
+
+
+@pytest.mark.parametrize(
+    ("shown", "gone", "sessions", "left"),
+    [
+        pytest.param(running(), {}, None, 4, id="a running pod stays charged"),
+        pytest.param(running(deleting=True), {}, None, 4, id="a terminating pod still runs"),
+        pytest.param(waiting(), {}, SETTLED, 4, id="a pod at the gate may have been started by a patch on its way"),
+        pytest.param(running(), {}, SETTLED, 4, id="a running pod without backends may open some"),
+        pytest.param(running(ended=True), {}, None, None, id="an ended pod is released"),
+        pytest.param(running(ended=True), {}, IDLE, None, id="an ended pod without backends is released"),
+        pytest.param(running(ended=True), {}, BUSY, 3, id="backends that outlive their pod stay charged"),
+        pytest.param(None, {}, SETTLED, 4, id="a pod that is not seen is not yet confirmed to be gone"),
+        pytest.param(None, {"api-1": running(ended=True)}, None, None, id="it vanished after it had ended"),
+        pytest.param(None, {"api-1": running(ended=True)}, BUSY, 3, id="it vanished, its backends did not"),
+        pytest.param(None, {"api-1": running()}, None, 4, id="it vanished while it ran"),
+        pytest.param(None, {"api-1": running()}, IDLE, 4, id="it vanished, and its address has not settled"),
+        pytest.param(None, {"api-1": running()}, SETTLED, None, id="it vanished, and its address has settled"),
+        pytest.param(None, {"api-1": None}, None, 4, id="it vanished unseen"),
+        pytest.param(None, {"api-1": None}, SETTLED, None, id="it vanished unseen, and its address has settled"),
+    ],
+)
+def test_what_stays_charged(shown: Pod | None, gone: Gone, sessions: Sessions | None, left: int | None) -> None:
+    kept = keep_what_may_live(ledger(reservation()), pods(shown) if shown else {}, gone, sessions)
+    assert {entry.connections for entry in kept.values()} == (set() if left is None else {left})
+
+
+def test_a_pod_that_vanished_before_it_had_a_node_never_ran() -> None:
+    unscheduled = reservation(node="", address="")
+    assert keep_what_may_live(ledger(unscheduled), {}, {"api-1": waiting()}, None) == {}
+
+
+def test_an_unknown_address_never_settles() -> None:
+    unknown = ledger(reservation(address=""))
+    assert keep_what_may_live(unknown, {}, {"api-1": None}, Sessions({}, frozenset({""}))) == unknown
+
+
+def test_backends_of_an_address_are_those_of_the_pod_that_has_it_now() -> None:
+    heir = running("api-2", address="10.0.0.1")
+    charged = ledger(reservation(), reservation("api-2", address="10.0.0.1"))
+    kept = keep_what_may_live(charged, pods(running(ended=True), heir), {}, BUSY)
+    assert kept.keys() == {"api-2"}
+
+
+def test_a_vanished_pod_whose_address_another_has_stays_charged() -> None:
+    heir = running("api-2", address="10.0.0.1")
+    kept = keep_what_may_live(ledger(reservation()), pods(heir), {"api-1": None}, SETTLED)
+    assert kept.keys() == {"api-1"}
+
+
+def test_node_and_address_are_noted_as_soon_as_they_are_known_and_never_lost() -> None:
+    unscheduled = reservation(node="", address="")
+    assert keep_what_may_live(ledger(unscheduled), pods(running()), {}, None) == ledger(reservation())
+    assert keep_what_may_live(ledger(reservation()), pods(running(address="")), {}, None) == ledger(reservation())
+
+
+@pytest.mark.parametrize(
+    ("shown", "restored"),
+    [
+        pytest.param(running(), {"api-1"}, id="a running pod that carries a grant"),
+        pytest.param(running(deleting=True), {"api-1"}, id="a terminating one"),
+        pytest.param(running(ended=True), set(), id="not one that has ended"),
+        pytest.param(running(connections=None), set(), id="not one without a grant"),
+        pytest.param(waiting(), set(), id="not one at the gate"),
+    ],
+)
+def test_what_is_entered_again_after_the_ledger_was_deleted(shown: Pod, restored: set[str]) -> None:
+    entries = ledger()
+    restore_what_was_granted(entries, pods(shown))
+    assert entries.keys() == restored
+
+
+def test_an_entry_that_is_there_is_not_replaced() -> None:
+    entries = ledger(reservation(connections=9))
+    restore_what_was_granted(entries, pods(running(connections=4)))
+    assert entries == ledger(reservation(connections=9))
