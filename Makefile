@@ -57,6 +57,10 @@ install: setup ## Deploy to the current cluster: IMAGE=registry.example/poolbudg
 	$(CURRENT_CLUSTER) exec -- kubectl apply --server-side --force-conflicts -k "$$target/install"; \
 	$(CURRENT_CLUSTER) exec -- kubectl -n poolbudget-system rollout status deployment --timeout=120s
 
+.PHONY: soak
+soak: setup ## Run the model of the ledger for long
+	$(VENV)/bin/pytest -s --hypothesis-profile=soak tests/properties/test_ledger_model.py
+
 .PHONY: e2e
 e2e: setup ## Run functional and end-to-end tests, also on another cluster: KUBECONFIG=...
 	$(CURRENT_CLUSTER) exec -- $(VENV)/bin/pytest tests/functional tests/e2e

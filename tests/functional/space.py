@@ -9,7 +9,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
-from poolbudget.kube import APPLY_PATCH, Kube
+from poolbudget.kube import APPLY_PATCH, ApiError, Kube
 from poolbudget.ledger.codec import decode
 from poolbudget.ledger.model import CONNECTIONS_ANNOTATION, GATE, GRANTED_CONDITION, WORKLOAD_LABEL, Reservation
 
@@ -139,7 +139,11 @@ class Space:
         system = Space(self.kube, OPERATOR_NAMESPACE)
         for ledger in await system.all("ConfigMap", labelSelector="poolbudget.dev/ledger"):
             if self.name in ledger["metadata"]["annotations"]["poolbudget.dev/server"]:
-                await system.delete("ConfigMap", ledger["metadata"]["name"])
+                try:
+                    await system.delete("ConfigMap", ledger["metadata"]["name"])
+                except ApiError as error:
+                    if error.status != 404:  # the operator removes a ledger itself once it is empty
+                        raise
 
     def path(self, kind: str, name: str = "") -> str:
         """Return the REST path of an object, or of all of a kind."""

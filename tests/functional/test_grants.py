@@ -60,7 +60,7 @@ async def test_a_pod_beyond_the_planned_ones_waits_and_says_what_to_raise(space:
     await space.apply(budget(space.name, ONE_PROCESS | {"maxPods": 2}, **TWENTY), deployment("api", 3))
     *granted, waiting = await space.until_pods("api", granted=2, waiting=1, reason="PodsBeyondPlan")
     assert [connections(pod) for pod in granted] == [10, 10]
-    assert "raise the replicas of the controller (or maxPods of the workload)" in notice(waiting)["message"]
+    assert "the controller wants 3: raise maxPods of the workload, or scale to 2" in notice(waiting)["message"]
     await space.patch("PoolBudget", "orders", spec={"maxConnections": 30, "workloads": [ONE_PROCESS | {"maxPods": 3}]})
     await space.until_pods("api", granted=3)
 

@@ -55,12 +55,13 @@ class LedgerStore:
             except ApiError as error:
                 if error.status != 404:
                     raise
-                self._version, self._known, self._confirmed_at = None, {}, time.monotonic()
+                # Deleted by a person: what we know goes on to hold, and is written anew.
+                self._version, self._known, self._confirmed_at = None, self._known or {}, time.monotonic()
         return self._known or {}
 
     async def write(self, ledger: Ledger) -> None:
         """Replace the ledger if it is still what `read` gave; else, or in doubt, raise `LedgerConflictError`."""
-        if ledger == self._known:
+        if ledger == self._known and (self._version is not None or not ledger):
             return
         known, self._known = self._known, None
         try:

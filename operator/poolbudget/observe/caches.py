@@ -106,9 +106,10 @@ class Caches:
     def _pod_changed(self, uid: str, change: Change[Pod]) -> None:
         if change.old is not None and change.new is None:
             budget = change.old.workload.budget_key
-            self._departed.setdefault(budget, {})[uid] = change.old
-            self._departures.append((time.monotonic(), budget, uid))
-            self._forget_old_departures()
+            if change.witnessed or change.old.ended:  # else it may have started before it was deleted
+                self._departed.setdefault(budget, {})[uid] = change.old
+                self._departures.append((time.monotonic(), budget, uid))
+                self._forget_old_departures()
             del self._by_budget[budget][uid]
             if not self._by_budget[budget]:
                 del self._by_budget[budget]
@@ -134,7 +135,7 @@ class Caches:
             self._on_target(deployment)
 
     def _autoscaler_changed(self, _: tuple[str, str], change: Change[tuple[TargetKey, int]]) -> None:
-        for state in change:
+        for state in (change.old, change.new):
             if state is not None:
                 self._on_target(state[0])
 

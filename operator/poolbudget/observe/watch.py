@@ -24,11 +24,13 @@ WATCH_SECONDS = 300
 class Change(NamedTuple, Generic[V]):
     """What happened to one object: `old` is None when it appeared, `new` when it is gone.
 
-    When it is gone, `old` is its last known state: of the DELETED event itself, where there was one.
+    When it is gone, `old` is its last known state. That is the state it was deleted in only if the deletion was
+    `witnessed`: after a relist, much may have happened to it since.
     """
 
     old: V | None
     new: V | None
+    witnessed: bool = True
 
 
 class ListWatch(Generic[K, V]):
@@ -49,19 +51,26 @@ class ListWatch(Generic[K, V]):
     ) -> None:
         self._kube, self._path, self._parse, self._on_change = kube, path, parse, on_change
         self._params: dict[str, Any] = {"labelSelector": label_selector} if label_selector else {}
+        self._version: str | None = None
         self.items: dict[K, V] = {}
         self.synced = asyncio.Event()
 
     async def run(self) -> None:
-        """List and watch for ever; ends only by cancellation. A failed request is tried again after a short pause."""
+        """List and watch for ever; ends only by cancellation.
+
+        A failed request is tried again after a short pause. A watch that broke goes on from where it stood, so that no
+        deletion is missed; everything is listed anew only when the server has forgotten that point.
+        """
         pause = 0.0
         while True:
             try:
-                version = await self._list()
+                if self._version is None:
+                    self._version = await self._list()
+                await self._watch()
                 pause = 0.0
-                await self._watch(version)
             except ApiError as error:
                 if error.status == 410:
+                    self._version = None
                     continue
                 pause = min(10.0, pause * 2 + 0.2)
                 log.warning("watching %s: %s; again in %.1f s", self._path, error, pause)
@@ -75,26 +84,25 @@ class ListWatch(Generic[K, V]):
             seen.update(item for raw in page["items"] if (item := self._parse(raw)))
             await asyncio.sleep(0)
         for key in self.items.keys() - seen.keys():
-            self._remove(key, self.items[key])
+            self._remove(key, self.items[key], witnessed=False)
         for key, value in seen.items():
             self._set(key, value)
         self.synced.set()
         return version
 
-    async def _watch(self, version: str) -> None:
-        """Follow changes from `version` on, one watch after another, until the server has forgotten that version."""
-        while True:
-            async for event in self._kube.watch(self._path, version, WATCH_SECONDS, **self._params):
-                raw = event["object"]
-                version = raw["metadata"]["resourceVersion"]
-                if event["type"] == "BOOKMARK":
-                    continue
-                if (item := self._parse(raw)) is None:
-                    continue
-                if event["type"] == "DELETED":
-                    self._remove(*item)
-                else:
-                    self._set(*item)
+    async def _watch(self) -> None:
+        """Follow changes until the server ends the watch, as it does every few minutes."""
+        async for event in self._kube.watch(self._path, self._version or "", WATCH_SECONDS, **self._params):
+            raw = event["object"]
+            self._version = raw["metadata"]["resourceVersion"]
+            if event["type"] == "BOOKMARK":
+                continue
+            if (item := self._parse(raw)) is None:
+                continue
+            if event["type"] == "DELETED":
+                self._remove(*item, witnessed=True)
+            else:
+                self._set(*item)
 
     def _set(self, key: K, value: V) -> None:
         old = self.items.get(key)
@@ -102,6 +110,6 @@ class ListWatch(Generic[K, V]):
         if old != value:
             self._on_change(key, Change(old, value))
 
-    def _remove(self, key: K, last: V) -> None:
+    def _remove(self, key: K, last: V, *, witnessed: bool) -> None:
         if self.items.pop(key, None) is not None:
-            self._on_change(key, Change(last, None))
+            self._on_change(key, Change(last, None, witnessed))

@@ -1,4 +1,4 @@
-"""What an operator missed while its watches were cut it finds out by listing anew."""
+"""What an operator missed while its watches were cut it finds out when it watches again."""
 
 from typing import Any
 

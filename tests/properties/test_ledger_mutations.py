@@ -1,0 +1,158 @@
+"""The ledger's model catches code that was broken on purpose: every mutation below makes it fail."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+import pytest
+from hypothesis import HealthCheck, Phase, seed, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from poolbudget.ledger import decide, grant, release
+from poolbudget.ledger.grant import Claim
+from poolbudget.ledger.model import Grant, Ledger, Pod, Reservation, Wait
+from poolbudget.ledger.release import Sessions
+from poolbudget.ledger.room import Room
+from tests.properties.ledger_machine import LedgerMachine
+from tests.properties.ledger_operator import Operator, Store
+
+BOUNDED = settings(
+    max_examples=1500,
+    deadline=None,
+    database=None,
+    stateful_step_count=50,
+    phases=[Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
+
+grant_one, remaining, claims = grant.grant_one, release._remaining, grant.claims
+
+
+def forgets_what_it_granted_in_the_same_round(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Room, "take", lambda room, key, connections: None)
+
+
+def keeps_free_room_for_what_others_lack(patch: pytest.MonkeyPatch) -> None:
+    def for_scale_up(room: Room) -> int:
+        lacking = (max(0, plan.peak - room.pods(key)) * plan.per_pod for key, plan in room._plans.items() if plan.fits)
+        return room._free - sum(lacking) + 1
+
+    patch.setattr(Room, "for_scale_up", for_scale_up)
+
+
+def keeps_no_rollout_slot_to_use(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Room, "slot_is_free", lambda room, key: False)
+
+
+def grants_below_the_floor(patch: pytest.MonkeyPatch) -> None:
+    def below(claim: Claim, room: Room, ledger: Ledger) -> Grant | Wait:
+        return grant_one(replace(claim, plan=replace(claim.plan, floor=0)), room, ledger)
+
+    patch.setattr(decide, "grant_one", below)
+
+
+def sizes_pods_by_the_plan_not_by_their_own_spec(patch: pytest.MonkeyPatch) -> None:
+    def planned(*arguments: object) -> list[Claim | Wait]:
+        made = claims(*arguments)  # type: ignore[arg-type]
+        return [replace(c, processes=c.plan.processes or 1) if isinstance(c, Claim) else c for c in made]
+
+    patch.setattr(decide, "claims", planned)
+
+
+def repeats_a_grant_with_the_plan_of_today(patch: pytest.MonkeyPatch) -> None:
+    def today(claim: Claim, reserved: Reservation) -> Grant:
+        return Grant(claim.pod, claim.bound(claim.plan.share), claim.plan.share)
+
+    patch.setattr(decide, "_repeat", today)
+
+
+def treats_vanished_as_ended(patch: pytest.MonkeyPatch) -> None:
+    def proven(r: Reservation, pod: Pod | None, gone: Mapping[str, Pod | None], s: Sessions | None) -> object:
+        return None if r.uid in gone else remaining(r, pod, gone, s)
+
+    patch.setattr(release, "_remaining", proven)
+
+
+def treats_unseen_as_gone(patch: pytest.MonkeyPatch) -> None:
+    def proven(r: Reservation, pod: Pod | None, gone: Mapping[str, Pod | None], s: Sessions | None) -> object:
+        return None if pod is None else remaining(r, pod, gone, s)
+
+    patch.setattr(release, "_remaining", proven)
+
+
+def takes_terminating_for_ended(patch: pytest.MonkeyPatch) -> None:
+    watch = Operator.watch
+
+    def hasty(operator: Operator, events: int) -> None:
+        watch(operator, events)
+        operator.cache = {uid: replace(pod, ended=pod.ended or pod.deleting) for uid, pod in operator.cache.items()}
+
+    patch.setattr(Operator, "watch", hasty)
+
+
+def forgets_backends_that_outlive_their_pod(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(release, "_backends_left", lambda reservation, sessions: None)
+
+
+def never_releases(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(release, "_remaining", lambda reservation, pod, gone, sessions: reservation)
+
+
+def does_not_restore_a_deleted_ledger(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(decide, "restore_what_was_granted", lambda ledger, pods: None)
+
+
+def grants_before_the_ledger_is_written(patch: pytest.MonkeyPatch) -> None:
+    write_ledger = Operator.write_ledger
+
+    def first(operator: Operator, outcome: str) -> None:
+        for early in operator.round.grants if operator.round else ():
+            operator.world.patch(early)
+        write_ledger(operator, outcome)
+
+    patch.setattr(Operator, "write_ledger", first)
+
+
+def ignores_that_another_wrote_the_ledger(patch: pytest.MonkeyPatch) -> None:
+    put = Store.put
+
+    def force(store: Store, ledger: Ledger, seen: int | None) -> bool:
+        return put(store, ledger, None if store.data is None else store.version)
+
+    patch.setattr(Store, "put", force)
+
+
+def believes_what_its_cache_held_before_a_relist(patch: pytest.MonkeyPatch) -> None:
+    relist = Operator.relist
+
+    def believe(operator: Operator) -> None:
+        vanished = {uid: pod for uid, pod in operator.cache.items() if uid not in operator.world.pods}
+        relist(operator)
+        operator.departed |= vanished
+
+    patch.setattr(Operator, "relist", believe)
+
+
+MUTATIONS: list[Callable[[pytest.MonkeyPatch], None]] = [
+    forgets_what_it_granted_in_the_same_round,
+    keeps_free_room_for_what_others_lack,
+    keeps_no_rollout_slot_to_use,
+    grants_below_the_floor,
+    sizes_pods_by_the_plan_not_by_their_own_spec,
+    repeats_a_grant_with_the_plan_of_today,
+    treats_vanished_as_ended,
+    treats_unseen_as_gone,
+    takes_terminating_for_ended,
+    forgets_backends_that_outlive_their_pod,
+    never_releases,
+    does_not_restore_a_deleted_ledger,
+    grants_before_the_ledger_is_written,
+    ignores_that_another_wrote_the_ledger,
+    believes_what_its_cache_held_before_a_relist,
+]
+
+
+@pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.__name__)
+def test_the_model_catches(mutation: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch) -> None:
+    mutation(monkeypatch)
+    with pytest.raises(AssertionError):
+        run_state_machine_as_test(seed(55)(type("Mutant", (LedgerMachine,), {})), settings=BOUNDED)
