@@ -181,6 +181,16 @@ def test_a_budget_that_would_not_fit_even_alone_does_not_fit() -> None:
     assert (planned(result, "b1", "b1").reason, result.conflicts) == ("DoesNotFit", frozenset())
 
 
+def test_a_budget_that_another_one_leaves_too_little_says_which() -> None:
+    large, small = (
+        budget({"name": n, "processes": 1}, name=n, maxConnections=m, database={"host": "db"})
+        for n, m in (("large", 200), ("small", 11))
+    )
+    result = plan_server([large, small], dict(target(n, 8) for n in ("large", "small")), None)
+    assert planned(result, "large", "large").message.endswith("of PoolBudget shop/small, the smallest of this server")
+    assert "of PoolBudget" not in planned(result, "small", "small").message
+
+
 SERVERS = {
     "orders-db": "orders-db.shop.svc.cluster.local:5432",
     "orders-db.shop": "orders-db.shop.svc.cluster.local:5432",

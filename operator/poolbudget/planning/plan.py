@@ -62,7 +62,7 @@ def plan_server(
     usable = usable_connections(budgets, observed)
     sizes = [size(b, w, targets.get(target_key(b, w))) for b in budgets for w in b.spec.workloads]
     claimants = {s.key: s for s in sizes if isinstance(s, Sized) and s.fits_its_max}
-    admission = _admit(budgets, claimants.values(), usable)
+    admission = _admit(budgets, claimants.values(), usable, observed)
     admitted = [s for s in claimants.values() if s.key.budget_key in admission.taken]
     shares = divide([s.claim for s in admitted], usable)
     workloads = {s.key: _decide(s, admission, shares, usable) for s in sizes}
@@ -93,8 +93,9 @@ class Admission:
         return self.total + (0 if key in self.taken else self.floors[key])
 
 
-def _admit(budgets: Sequence[Budget], claimants: Iterable[Sized], usable: int) -> Admission:
+def _admit(budgets: Sequence[Budget], claimants: Iterable[Sized], usable: int, observed: Observed | None) -> Admission:
     """Take budgets, oldest first, as long as all their floors fit beside those already taken."""
+    tightest = min(budgets, key=lambda b: (_usable(b, observed), b.key)).key
     floors = {budget.key: 0 for budget in budgets}
     for sized in claimants:
         floors[sized.key.budget_key] += sized.claim.floor_cost
@@ -105,10 +106,14 @@ def _admit(budgets: Sequence[Budget], claimants: Iterable[Sized], usable: int) -
         if others + need <= usable:
             taken[budget.key] = need
         elif need > usable or not taken:
-            refusals[budget.key] = ("DoesNotFit", f"{budget.key.name} would need {_excess(need, usable)}")
+            refusals[budget.key] = (
+                "DoesNotFit",
+                f"{budget.key.name} would need {_excess(need, usable)}{_set_by(tightest, budget.key)}",
+            )
         else:
             older = ", ".join(str(key) for key in taken)
             message = f"{budget.key.name} and the older {older} would need {_excess(others + need, usable)}"
+            message += _set_by(tightest, budget.key)
             refusals[budget.key] = ("Conflict", message)
     return Admission(taken, sum(taken.values()), floors, refusals)
 
@@ -116,6 +121,11 @@ def _admit(budgets: Sequence[Budget], claimants: Iterable[Sized], usable: int) -
 def _excess(needed: int, usable: int) -> str:
     remedy = "lower replicas, processes or minPerProcess, or raise maxConnections"
     return f"{needed} of {usable} connections at the floor, {needed - usable} too many: {remedy}"
+
+
+def _set_by(tightest: BudgetKey, own: BudgetKey) -> str:
+    """Name the budget whose maxConnections counts, where it is another one of the same server."""
+    return "" if tightest == own else f" of PoolBudget {tightest}, the smallest of this server"
 
 
 def _decide(
