@@ -12,6 +12,7 @@ import json
 import os
 import signal
 import sys
+import time
 from collections import Counter
 from dataclasses import dataclass, field
 
@@ -22,6 +23,7 @@ BACKENDS = """
            coalesce(host(client_addr), 'local') AS address, count(*)
     FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() GROUP BY 1, 2, 3
 """
+CONNECT_SECONDS = 30.0
 GROUPS = ("role", "application", "address")
 
 
@@ -74,14 +76,7 @@ async def run(options: argparse.Namespace) -> Peaks:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     peaks = Peaks(options.usable, options.role, options.reserve)
-    connection = await asyncpg.connect(
-        host=os.environ["DB_HOST"],
-        port=int(os.environ.get("DB_PORT", "5432")),
-        user=os.environ["DB_USER"],
-        password=os.environ["DB_PASSWORD"],
-        database=os.environ["DB_NAME"],
-        server_settings={"application_name": "sampler"},
-    )
+    connection = await connect()
     try:
         statement = await connection.prepare(BACKENDS)
         print("sampler: begun", file=sys.stderr, flush=True)
@@ -95,6 +90,25 @@ async def run(options: argparse.Namespace) -> Peaks:
     finally:
         await connection.close()
     return peaks
+
+
+async def connect() -> asyncpg.Connection:
+    """Connect as soon as the server can be reached: a Service is not there for every node at the instant it is made."""
+    deadline = time.monotonic() + CONNECT_SECONDS
+    while True:
+        try:
+            return await asyncpg.connect(
+                host=os.environ["DB_HOST"],
+                port=int(os.environ.get("DB_PORT", "5432")),
+                user=os.environ["DB_USER"],
+                password=os.environ["DB_PASSWORD"],
+                database=os.environ["DB_NAME"],
+                server_settings={"application_name": "sampler"},
+            )
+        except (OSError, asyncpg.CannotConnectNowError):
+            if time.monotonic() > deadline:
+                raise
+            await asyncio.sleep(0.2)
 
 
 async def wait_until(stop: asyncio.Event, instant: float) -> None:
