@@ -70,6 +70,8 @@ class LedgerStore:
             else:
                 self._remember(await self._kube.put(f"{self._collection}/{self.name}", self._object(ledger)))
         except ApiError as error:
+            if error.status == 404:  # deleted by a person: what we know goes on to hold, and is written anew
+                self._version, self._known = None, known
             if error.status in {404, 409} or error.outcome_is_unknown:
                 raise LedgerConflictError(str(error)) from error
             self._known = known
