@@ -14,7 +14,7 @@ from typing import Any
 
 from poolbudget.act.authority import Validity
 from poolbudget.act.certificates import keep_certificates
-from poolbudget.act.lease import Lease, default_identity
+from poolbudget.act.lease import LEASE_NAME, Lease, default_identity
 from poolbudget.act.ledger import LedgerStore, servers_with_ledger
 from poolbudget.act.pods import PodWriter
 from poolbudget.act.status import StatusWriter
@@ -31,7 +31,6 @@ from poolbudget.servers import Servers
 
 log = logging.getLogger(__name__)
 
-LEASE_NAME = "poolbudget-operator"
 CERTIFICATE_SETTLE_FACTOR = 6
 """A change of trust reaches API servers and webhooks later than a session shows in the database: settle times."""
 

@@ -16,6 +16,9 @@ from poolbudget.kube import ApiError, Kube
 
 log = logging.getLogger(__name__)
 
+LEASE_NAME = "poolbudget-operator"
+DEFAULT_SECONDS = 15.0
+
 
 class LeaseLostError(Exception):
     """The process no longer leads, or cannot know that it does: it must end."""
@@ -31,9 +34,9 @@ class _Held:
 
 
 class Lease:
-    """A coordination.k8s.io Lease held by renewing it; `duration` in seconds."""
+    """A coordination.k8s.io Lease held by renewing it; `duration` in seconds, unless the object names its own."""
 
-    def __init__(self, kube: Kube, namespace: str, name: str, identity: str, duration: float) -> None:
+    def __init__(self, kube: Kube, namespace: str, name: str, identity: str, duration: float = DEFAULT_SECONDS) -> None:
         self._kube, self._identity, self._duration = kube, identity, duration
         self._collection = f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
         self._name = name
@@ -47,6 +50,15 @@ class Lease:
                 break
             await asyncio.sleep(self._duration / 10)
         log.info("leading as %s", self._identity)
+
+    async def is_free(self) -> bool:
+        """Whether nobody leads: there is no lease, it was given up, or it has not been renewed for its duration."""
+        try:
+            return self._is_free(await self._kube.get(self._path))
+        except ApiError as error:
+            if error.status == 404:
+                return True
+            raise
 
     async def keep(self) -> None:
         """Renew for ever; raise `LeaseLostError` when another holds it, or after two thirds of it without renewal."""

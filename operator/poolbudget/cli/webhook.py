@@ -1,11 +1,14 @@
 """`poolbudget webhook`: the admission webhook as a process of its own. Kubernetes starts it (`deploy/webhook.yaml`)."""
 
+import asyncio
 import logging
 
 import click
 
+from poolbudget.act.lease import default_identity
 from poolbudget.cli.running import run
 from poolbudget.kube import Kube
+from poolbudget.standin import stand_in
 from poolbudget.webhook.server import serve
 
 
@@ -21,5 +24,7 @@ def webhook(namespace: str, port: int, health_port: int, kubeconfig: str | None)
 
 
 async def _run(namespace: str, port: int, health_port: int, kubeconfig: str | None) -> None:
-    async with Kube.connect(kubeconfig) as kube:
+    async with Kube.connect(kubeconfig) as kube, asyncio.TaskGroup() as tasks:
+        standing_in = tasks.create_task(stand_in(kube, namespace, default_identity()))
         await serve(kube, namespace, port, health_port)
+        standing_in.cancel()

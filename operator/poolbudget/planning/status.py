@@ -7,7 +7,6 @@
 from collections.abc import Callable
 
 from poolbudget.api.v1alpha1 import (
-    AdmissionMode,
     CapacityStatus,
     ConnectionsStatus,
     PodsStatus,
@@ -25,7 +24,6 @@ from poolbudget.planning.model import Budget, ServerPlan, WorkloadKey, WorkloadP
 UPDATE_MODES = frozenset({UpdateMode.OFF, UpdateMode.INITIAL})
 
 UNSUPPORTED: tuple[tuple[Callable[[PoolBudgetSpec], bool], str], ...] = (
-    (lambda spec: spec.admission is not AdmissionMode.STRICT, "admission: pods wait for their grant as with Strict"),
     (lambda spec: spec.update_mode not in UPDATE_MODES, "updateMode: pods are sized as they start, as with Initial"),
     (lambda spec: spec.tuning.mode is not TuningMode.OFF, "tuning: nothing is tuned, as with Off"),
     (

@@ -1,0 +1,88 @@
+"""Grants by the published plan: what starts while no operator leads, for budgets with `admission: Available`.
+
+`standin` calls `starts` with a budget as the API server has it. The plan is what the last leader wrote to its status;
+it counts only if it was made for the spec as it is now and gives every workload at least its floor. What has ended
+cannot be proven without an operator that watched it end, so pods that the cluster no longer shows are not counted here:
+that is what Available accepts and Strict does not.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from poolbudget.api.v1alpha1 import PoolBudgetStatus, Workload, WorkloadStatus
+from poolbudget.detection.processes import Processes
+from poolbudget.ledger.model import CONNECTIONS_ANNOTATION, MODE_ANNOTATION, Ledger, Pod, Reservation
+from poolbudget.ledger.triage import Verdict, setting_annotations, triage
+from poolbudget.planning.model import Budget, PoolShare
+from poolbudget.planning.processes import pod_processes
+from poolbudget.planning.settings import annotation_key, setting_values
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Write down the reservation, then write the annotations and open the gate."""
+
+    pod: Pod
+    reservation: Reservation
+    annotations: Mapping[str, str]
+
+
+def starts(budget: Budget, status: PoolBudgetStatus, ledger: Ledger, pods: Sequence[Pod]) -> list[Start]:
+    """Return which of the budget's `pods` start now: those that the ledger holds, then others up to the planned."""
+    if not _is_current(budget, status):
+        return []
+    found = []
+    for planned in status.workloads:
+        workload = next(w for w in budget.spec.workloads if w.name == planned.name)
+        mine = [pod for pod in pods if pod.workload.workload == planned.name and not pod.ended]
+        held = [pod for pod in mine if not pod.gates or pod.uid in ledger]
+        for pod in _waiting(budget, mine):
+            if not _is_as_planned(pod, workload, planned):
+                continue
+            start = _start(budget, workload, planned, pod)
+            if pod.uid not in ledger and _has_place(pod, held, planned):
+                held.append(pod)
+                found.append(start)
+            elif ledger.get(pod.uid) == start.reservation:
+                found.append(start)
+    return found
+
+
+def _is_current(budget: Budget, status: PoolBudgetStatus) -> bool:
+    fits = any(c.type == "WorkloadsFit" and c.status == "True" for c in status.conditions)
+    return fits and status.observed_generation == budget.generation
+
+
+def _waiting(budget: Budget, pods: Iterable[Pod]) -> list[Pod]:
+    waiting = [pod for pod in pods if pod.waits and triage(pod, {budget.key: budget.spec}) is Verdict.SIZE]
+    return sorted(waiting, key=lambda pod: (-pod.priority, pod.created, pod.uid))
+
+
+def _is_as_planned(pod: Pod, workload: Workload, planned: WorkloadStatus) -> bool:
+    """Whether the plan was made for pods like this one: a new revision may run more processes."""
+    processes = pod_processes(workload, pod.spec)
+    return isinstance(processes, Processes) and processes.count == planned.processes
+
+
+def _has_place(pod: Pod, held: Sequence[Pod], planned: WorkloadStatus) -> bool:
+    if planned.pods is None:
+        return False
+    replaces = any(other.revision != pod.revision for other in held)
+    return len(held) < (planned.pods.peak if replaces else planned.pods.steady)
+
+
+def _start(budget: Budget, workload: Workload, planned: WorkloadStatus, pod: Pod) -> Start:
+    connections = planned.connections.per_pod if planned.connections else 0
+    sizes = planned.pools or ([planned.pool] if planned.pool else [])
+    pools = [PoolShare(pool.name or "", pool.size, pool.overflow) for pool in sizes]
+    values = setting_values(budget.key, budget.spec, workload, pools)
+    settings = {annotation_key(variable): value for variable, value in values.items()}
+    return Start(
+        pod,
+        Reservation(pod.uid, connections, pod.namespace, pod.name, pod.workload),
+        {
+            CONNECTIONS_ANNOTATION: str(connections),
+            MODE_ANNOTATION: planned.mode,
+            **{key: value for key, value in settings.items() if key in setting_annotations(pod)},
+        },
+    )

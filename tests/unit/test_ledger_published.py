@@ -1,0 +1,99 @@
+"""While no operator leads, pods start with the plan that the last one published, and with nothing else."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import pytest
+
+from poolbudget.api.conditions import NewCondition, merge
+from poolbudget.api.v1alpha1 import PoolBudgetSpec, PoolBudgetStatus, Workload
+from poolbudget.ledger.model import Pod, Reservation
+from poolbudget.ledger.published import Start, starts
+from poolbudget.planning.model import Budget
+from poolbudget.planning.status import planned_status, workloads_fit
+from tests.unit.ledger_builders import BUDGET, app, ledger, pods, reservation, running, spec, target, waiting
+from tests.unit.ledger_builders import plan as plan_of
+
+SPEC = spec(usable=16)
+
+
+def published(budget: PoolBudgetSpec = SPEC, steady: int = 3) -> PoolBudgetStatus:
+    """Return what a leader would have written: 4 connections for each of 3 pods, and room for one rollout pod."""
+    plan = plan_of(budget, target(steady=steady))
+    found = NewCondition("WorkloadsFit", *workloads_fit(Budget(BUDGET, budget), plan))
+    conditions = merge([], [found], 1, "2024-01-01T00:00:00Z")
+    return planned_status(Budget(BUDGET, budget), plan).model_copy(
+        update={"observed_generation": 1, "conditions": conditions}
+    )
+
+
+def started(*shown: Pod, held: Mapping[str, Reservation] | None = None, budget: PoolBudgetSpec = SPEC) -> list[Start]:
+    return starts(Budget(BUDGET, budget), published(budget), held or {}, list(pods(*shown).values()))
+
+
+def names(found: list[Start]) -> list[str]:
+    return [start.pod.name for start in found]
+
+
+def test_a_waiting_pod_gets_the_published_connections_and_settings() -> None:
+    (start,) = started(replace(waiting(), spec=app(1, "DB_POOL_SIZE", "DB_MAX_OVERFLOW")))
+    assert start.reservation == Reservation("api-1", 4, "shop", "api-1", start.pod.workload)
+    assert start.annotations == {
+        "poolbudget.dev/connections": "4",
+        "poolbudget.dev/mode": "Direct",
+        "env.poolbudget.dev/DB_POOL_SIZE": "4",
+        "env.poolbudget.dev/DB_MAX_OVERFLOW": "0",
+    }
+
+
+OLD = [running(f"api-{n}", revision="old") for n in (1, 2, 3)]
+SAME = [running(f"api-{n}") for n in (1, 2, 3)]
+
+
+@pytest.mark.parametrize(
+    ("shown", "expected"),
+    [
+        pytest.param([waiting("api-1"), waiting("api-2")], ["api-1", "api-2"], id="up to the steady pods"),
+        pytest.param([*SAME, waiting("api-4")], [], id="none beyond the steady pods"),
+        pytest.param([*OLD, waiting("api-4"), waiting("api-5")], ["api-4"], id="one more to replace an older revision"),
+        pytest.param([*SAME[:2], replace(SAME[2], ended=True), waiting("api-4")], ["api-4"], id="an ended pod is none"),
+        pytest.param([waiting(processes=2)], [], id="the plan was made for pods of another number of processes"),
+        pytest.param([waiting(unresolved=True)], [], id="a pod that was born without settings"),
+        pytest.param(
+            [*SAME[:2], waiting("api-4", created="2024-01-02T00:00:00Z"), waiting("api-5", priority=9)],
+            ["api-5"],
+            id="by priority, then by age",
+        ),
+    ],
+)
+def test_pods_start_in_the_places_that_the_plan_has(shown: list[Pod], expected: list[str]) -> None:
+    assert names(started(*shown)) == expected
+
+
+def test_a_pod_whose_grant_was_written_down_and_not_delivered_starts_with_it() -> None:
+    held = ledger(reservation("api-1", 4, node="", address=""))
+    assert names(started(*SAME[1:], waiting("api-1"), waiting("api-4"), held=held)) == ["api-1"]
+
+
+def test_a_pod_that_was_reserved_another_amount_waits_for_the_operator() -> None:
+    assert started(waiting("api-1"), held=ledger(reservation("api-1", 7, node="", address=""))) == []
+
+
+@pytest.mark.parametrize(
+    "outdated",
+    [
+        pytest.param(published().model_copy(update={"observed_generation": None}), id="made for an older spec"),
+        pytest.param(published(spec(usable=4)), id="does not fit"),
+        pytest.param(PoolBudgetStatus(), id="never published"),
+    ],
+)
+def test_a_plan_that_cannot_be_trusted_starts_nothing(outdated: PoolBudgetStatus) -> None:
+    assert starts(Budget(BUDGET, SPEC), outdated, {}, [waiting()]) == []
+
+
+def test_settings_of_named_pools_come_from_the_published_pools() -> None:
+    pools = [{"name": "read", "weight": 3}, {"name": "write"}]
+    budget = spec(usable=16, workloads=[Workload.model_validate({"name": "api", "pools": pools})])
+    (start,) = started(replace(waiting(), spec=app(1, "READ_DB_POOL_SIZE", "WRITE_DB_POOL_SIZE")), budget=budget)
+    assert start.annotations["env.poolbudget.dev/READ_DB_POOL_SIZE"] == "3"
+    assert start.annotations["env.poolbudget.dev/WRITE_DB_POOL_SIZE"] == "1"
