@@ -1,6 +1,10 @@
-"""The operator's HTTP side: /healthz, /readyz and /metrics, in plain HTTP (for the kubelet and Prometheus)."""
+"""The operator's HTTP side, in plain HTTP: /healthz and /readyz for the kubelet, /metrics for Prometheus, /sessions.
 
-from collections.abc import AsyncIterator
+`poolbudget explain` asks for /sessions: what the leader last saw in each database, as the number of client backends by
+server and client address.
+"""
+
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -15,6 +19,7 @@ class Health:
     """Ready: the picture of the cluster is complete, so that this replica leads or can take over at once."""
 
     ready: bool = False
+    sessions: Callable[[], Mapping[str, Mapping[str, int]]] = dict
 
 
 @asynccontextmanager
@@ -30,8 +35,12 @@ async def serve_health(port: int, health: Health) -> AsyncIterator[None]:
     async def metrics(_: web.Request) -> web.Response:
         return web.Response(body=generate_latest(REGISTRY), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
+    async def sessions(_: web.Request) -> web.Response:
+        return web.json_response(health.sessions())
+
     app = web.Application()
-    app.add_routes([web.get("/healthz", healthz), web.get("/readyz", readyz), web.get("/metrics", metrics)])
+    pages = {"/healthz": healthz, "/readyz": readyz, "/metrics": metrics, "/sessions": sessions}
+    app.add_routes([web.get(path, page) for path, page in pages.items()])
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     await web.TCPSite(runner, port=port).start()

@@ -95,6 +95,7 @@ async def _watch_and_lead(kube: Kube, lease: Lease, options: Options, health: He
         orphans.wake()
 
     servers = Servers(make)
+    health.sessions = servers.sessions
     caches = Caches(kube, budget_touched, servers.wake_target)
     orphans = Orphans(caches, servers, PodWriter(kube, reporter))
     budgets = Budgets(servers, status, orphans.wake)

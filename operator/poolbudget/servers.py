@@ -6,7 +6,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 from poolbudget.act.ledger import LedgerConflictError
@@ -57,6 +57,11 @@ class Servers:
     def charges(self, key: BudgetKey) -> bool:
         """Whether pods of the budget stand in a ledger, although it may have been deleted."""
         return any(task.server.ledger.charges(key) for task in self._tasks.values())
+
+    def sessions(self) -> dict[str, Mapping[str, int]]:
+        """Return the client backends by client address that each observed server showed last."""
+        seen = {name: task.server.gatherer.last_sessions for name, task in self._tasks.items()}
+        return {name: sessions.by_address for name, sessions in seen.items() if sessions is not None}
 
     def wake_budget(self, key: BudgetKey) -> None:
         """Run a round for the server of a budget whose pods changed."""

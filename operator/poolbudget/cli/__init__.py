@@ -9,6 +9,7 @@ import click
 
 COMMANDS = {
     "plan": "poolbudget.cli.plan:plan",
+    "explain": "poolbudget.cli.explain:explain",
     "profiles": "poolbudget.cli.profiles:profiles",
     "operator": "poolbudget.cli.operator:operator",
     "webhook": "poolbudget.cli.webhook:webhook",

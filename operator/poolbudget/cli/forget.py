@@ -11,7 +11,7 @@ from poolbudget.ledger.codec import decode, encode
 from poolbudget.ledger.model import Reservation
 
 
-@click.command()
+@click.command(short_help="Free what is held for a pod that vanished.")
 @click.argument("pod")
 @click.option("-n", "--namespace", default="default", show_default=True, help="Where the pod was.")
 @click.option("--operator-namespace", default="poolbudget-system", show_default=True, help="Where the ledgers are.")

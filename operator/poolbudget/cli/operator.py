@@ -15,7 +15,7 @@ from poolbudget.main import Options, run
 log = logging.getLogger(__name__)
 
 
-@click.command()
+@click.command(short_help="Run the operator.")
 @click.option("--namespace", required=True, help="Where the ledgers, the lease and the webhook's certificates live.")
 @click.option("--kubeconfig", type=click.Path(exists=True, dir_okay=False), help="Default: the pod's service account.")
 @click.option("--health-port", default=8080, show_default=True, help="Port of /healthz, /readyz and /metrics.")

@@ -19,7 +19,7 @@ from poolbudget.webhook.mutate import Operation
 BREAK_GLASS_GROUP = "poolbudget:break-glass"
 
 
-@click.command()
+@click.command(short_help="Start a waiting pod without a grant.")
 @click.argument("pod")
 @click.option("-n", "--namespace", default="default", show_default=True, help="Where the pod is.")
 @click.option("--set", "given", multiple=True, metavar="NAME=VALUE", help="A setting's value, instead of the floor's.")

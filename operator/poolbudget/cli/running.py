@@ -9,9 +9,15 @@ import click
 from poolbudget.kube import ApiError
 
 
-def run(work: Coroutine[Any, Any, None]) -> None:
-    """Run to the end; raise `click.ClickException` for an `ApiError`."""
+class InputError(click.ClickException):
+    """The command cannot do anything with what it was given."""
+
+    exit_code = 2
+
+
+def run(work: Coroutine[Any, Any, None], failure: type[click.ClickException] = click.ClickException) -> None:
+    """Run to the end; raise `failure` for an `ApiError`."""
     try:
         asyncio.run(work)
     except ApiError as error:
-        raise click.ClickException(error.message or str(error)) from error
+        raise failure(error.message or str(error)) from error

@@ -24,7 +24,7 @@ QUIET_SECONDS = 3.0
 """Every API server follows the objects above with a delay: only then is no further pod gated, no release refused."""
 
 
-@click.command()
+@click.command(short_help="Remove webhook and guard, and start all waiting pods.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--kubeconfig", type=click.Path(exists=True, dir_okay=False), help="Default: as kubectl.")
 def uninstall(*, yes: bool, kubeconfig: str | None) -> None:

@@ -12,7 +12,7 @@ from poolbudget.standin import stand_in
 from poolbudget.webhook.server import serve
 
 
-@click.command()
+@click.command(short_help="Run the webhook.")
 @click.option("--namespace", required=True, help="Where the operator stores the webhook's certificate.")
 @click.option("--port", default=8443, show_default=True, help="TLS port that the API server calls.")
 @click.option("--health-port", default=8080, show_default=True, help="Port of /healthz, /readyz and /metrics.")

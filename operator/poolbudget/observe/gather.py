@@ -51,6 +51,7 @@ class Gatherer:
         self._sees_pods = False
         self._monitor: Monitor | None = None
         self._last_capacity: Observed | None = None
+        self.last_sessions: Sessions | None = None
 
     async def gather(self, budgets: tuple[Budget, ...], ledger: Ledger) -> Observation:
         """Return the picture; raise `ApiError` if a vanished pod cannot be asked for."""
@@ -62,12 +63,11 @@ class Gatherer:
             self._caches.forget_departed(key, ledger)
         reading = await self._read(budgets)
         if isinstance(reading, Unobservable):
-            self._watching_since = None
+            self._watching_since = self.last_sessions = None
             return Observation(budgets, targets, pods, gone, self._last_capacity, None, (reading.reason, str(reading)))
         self._last_capacity = Observed(reading.max_connections, reading.reserved)
-        return Observation(
-            budgets, targets, pods, gone, self._last_capacity, self._sessions(ledger, pods, reading), None
-        )
+        self.last_sessions = self._sessions(ledger, pods, reading)
+        return Observation(budgets, targets, pods, gone, self._last_capacity, self.last_sessions, None)
 
     async def _read(self, budgets: tuple[Budget, ...]) -> Reading | Unobservable:
         """Ask the database as the oldest budget that has credentials says."""
