@@ -12,6 +12,7 @@ from typing import Any
 from poolbudget.kube import APPLY_PATCH, ApiError, Kube
 from poolbudget.ledger.codec import decode
 from poolbudget.ledger.model import CONNECTIONS_ANNOTATION, GATE, GRANTED_CONDITION, WORKLOAD_LABEL, Reservation
+from poolbudget.ledger.packing import unpack
 
 Raw = dict[str, Any]
 
@@ -128,7 +129,7 @@ class Space:
     async def ledger(self) -> dict[str, Reservation]:
         """Return what is reserved for pods of this namespace, by uid."""
         ledgers = await Space(self.kube, OPERATOR_NAMESPACE).all("ConfigMap", labelSelector="poolbudget.dev/ledger")
-        entries = {uid: entry for ledger in ledgers for uid, entry in decode(ledger.get("data") or {}).items()}
+        entries = {uid: entry for ledger in ledgers for uid, entry in decode(unpack(ledger)).items()}
         return {uid: entry for uid, entry in entries.items() if entry.namespace == self.name}
 
     async def forget(self) -> None:

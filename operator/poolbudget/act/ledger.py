@@ -11,6 +11,7 @@ from typing import Any
 from poolbudget.kube import ApiError, Kube
 from poolbudget.ledger.codec import decode, encode
 from poolbudget.ledger.model import Ledger
+from poolbudget.ledger.packing import pack, unpack
 from poolbudget.planning.model import BudgetKey
 
 CONFIRM_SECONDS = 5.0
@@ -98,9 +99,9 @@ class LedgerStore:
         }
         if self._version is not None:
             metadata["resourceVersion"] = self._version
-        return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": encode(ledger)}
+        return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, **pack(encode(ledger))}
 
     def _remember(self, stored: dict[str, Any]) -> None:
-        self._known = decode(stored.get("data") or {})
+        self._known = decode(unpack(stored))
         self._version = stored["metadata"]["resourceVersion"]
         self._confirmed_at = time.monotonic()

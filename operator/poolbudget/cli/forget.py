@@ -9,6 +9,7 @@ from poolbudget.cli.running import run
 from poolbudget.kube import ApiError, Kube
 from poolbudget.ledger.codec import decode, encode
 from poolbudget.ledger.model import Reservation
+from poolbudget.ledger.packing import pack, unpack
 
 
 @click.command(short_help="Free what is held for a pod that vanished.")
@@ -58,9 +59,9 @@ async def _strike(kube: Kube, path: str, ledger: dict[str, Any], namespace: str,
     def is_meant(entry: Reservation) -> bool:
         return (entry.namespace, entry.pod) == (namespace, pod) and entry.uid != living
 
-    entries = decode(ledger.get("data") or {})
+    entries = decode(unpack(ledger))
     struck = [entry for entry in entries.values() if is_meant(entry)]
     if struck:
         kept = {uid: entry for uid, entry in entries.items() if not is_meant(entry)}
-        await kube.put(path, {"apiVersion": "v1", "kind": "ConfigMap", **ledger, "data": encode(kept)})
+        await kube.put(path, {"apiVersion": "v1", "kind": "ConfigMap", **ledger, **pack(encode(kept))})
     return sum(entry.connections for entry in struck)
