@@ -44,8 +44,8 @@ def keeps_no_rollout_slot_to_use(patch: pytest.MonkeyPatch) -> None:
 
 
 def grants_below_the_floor(patch: pytest.MonkeyPatch) -> None:
-    def below(claim: Claim, room: Room, ledger: Ledger) -> Grant | Wait:
-        return grant_one(replace(claim, plan=replace(claim.plan, floor=0)), room, ledger)
+    def below(claim: Claim, room: Room) -> Grant | Wait:
+        return grant_one(replace(claim, plan=replace(claim.plan, floor=0)), room)
 
     patch.setattr(decide, "grant_one", below)
 

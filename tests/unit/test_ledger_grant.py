@@ -8,7 +8,7 @@ import pytest
 from poolbudget.api.v1alpha1 import PoolBudgetSpec, Workload
 from poolbudget.detection.podspec import Container, PodSpec
 from poolbudget.ledger.decide import decide
-from poolbudget.ledger.model import Decision, Ledger, Pod
+from poolbudget.ledger.model import MOST_ENTRIES, Decision, Ledger, Pod
 from poolbudget.planning.model import ServerPlan, WorkloadKey
 from tests.unit.ledger_builders import (
     granted,
@@ -85,6 +85,17 @@ def test_a_scale_up_leaves_the_rollout_slot_free() -> None:
     decision = decided(plan(BUDGET), two, *shown)
     assert waits(decision) == {"api-3": "NoRoom"}
     assert decision.waits[0].message == "needs 2, free 1; api-1 holds 7"
+
+
+def test_a_full_ledger_takes_no_further_pod_and_repeats_what_it_holds() -> None:
+    """Its entries fit into one object; one more might not."""
+    most = MOST_ENTRIES - 1
+    held = ledger(reservation("api-1"), *(reservation(f"gone-{n}", 0) for n in range(most)))
+    room_for_all = spec(100)
+    decision = decided(plan(room_for_all), held, waiting("api-1"), waiting("api-2"), budget=room_for_all)
+    assert granted(decision) == {"api-1": 4}
+    assert waits(decision) == {"api-2": "LedgerFull"}
+    assert "holds 5000 pods, which is the most: run fewer pods" in decision.waits[0].message
 
 
 def test_a_stateful_pod_whose_plan_has_shrunk_starts_with_the_smaller_bound() -> None:

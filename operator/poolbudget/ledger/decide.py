@@ -5,17 +5,18 @@ patched.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from poolbudget.api.v1alpha1 import PoolBudgetSpec
 from poolbudget.ledger.grant import Claim, claims, grant_one
-from poolbudget.ledger.model import Decision, Grant, Ledger, Pod, Reservation, Wait
+from poolbudget.ledger.model import MOST_ENTRIES, Decision, Grant, Ledger, Pod, Reservation, Wait
 from poolbudget.ledger.release import Sessions, keep_what_may_live, restore_what_was_granted
 from poolbudget.ledger.room import Room
+from poolbudget.ledger.shortage import Shortage
 from poolbudget.ledger.triage import Verdict, triage
 from poolbudget.planning.model import BudgetKey, ServerPlan
 
-LACKS_ROOM = frozenset({"NoRoom", "PodsBeyondPlan"})
+LEDGER_FULL_REMEDY = "run fewer pods with more processes each, or divide the database among several servers"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,30 +51,27 @@ def decide(snapshot: Snapshot) -> Decision:
     grants: list[Grant] = []
     for claim in sorted((answer for answer in answers if isinstance(answer, Claim)), key=lambda c: c.rank):
         reserved = ledger.get(claim.pod.uid)
-        answer = grant_one(claim, room, ledger) if reserved is None else _repeat(claim, reserved)
+        answer = _grant_new(claim, room, ledger) if reserved is None else _repeat(claim, reserved)
         if isinstance(answer, Wait):
             waits.append(answer)
             continue
         ledger[claim.pod.uid] = reserved or _reserve(answer)
         grants.append(answer)
+    shortage = Shortage(ledger, snapshot.pods)
     return Decision(
         ledger=ledger,
         grants=tuple(grants),
-        waits=tuple(_mention_vanished(wait, ledger, snapshot.pods) for wait in waits),
+        waits=tuple(map(shortage.explain, waits)),
         opened=tuple(pod for pod, verdict in verdicts if verdict is Verdict.OPEN),
         recreated=tuple(pod for pod, verdict in verdicts if verdict is Verdict.RECREATE),
     )
 
 
-def _mention_vanished(wait: Wait, ledger: Ledger, pods: Mapping[str, Pod]) -> Wait:
-    """Name those for whom room is held although they no longer exist: only a person may know that they have ended."""
-    vanished = [entry for uid, entry in ledger.items() if uid not in pods]
-    if not vanished or wait.reason not in LACKS_ROOM:
-        return wait
-    names = ", ".join(f"{entry.namespace}/{entry.pod}" for entry in vanished[:3]) + (", ..." if vanished[3:] else "")
-    held = sum(entry.connections for entry in vanished)
-    hint = f"{held} connections are held for pods that vanished without proof of their end ({names}): poolbudget forget"
-    return replace(wait, message=f"{wait.message}; {hint}")
+def _grant_new(claim: Claim, room: Room, ledger: Ledger) -> Grant | Wait:
+    if len(ledger) >= MOST_ENTRIES:
+        message = f"the ledger of this server holds {len(ledger)} pods, which is the most: {LEDGER_FULL_REMEDY}"
+        return Wait(claim.pod, "LedgerFull", message)
+    return grant_one(claim, room)
 
 
 def _reserve(grant: Grant) -> Reservation:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from poolbudget.detection.processes import Unknown
-from poolbudget.ledger.model import Grant, Ledger, Pod, Wait
+from poolbudget.ledger.model import Grant, Pod, Wait
 from poolbudget.ledger.room import Room
 from poolbudget.planning.model import WorkloadKey, WorkloadPlan
 from poolbudget.planning.processes import pod_processes
@@ -54,8 +54,8 @@ def claims(
     return [_claim(pod, plans.get(pod.workload), old_revisions.get(pod.workload, set())) for pod in waiting]
 
 
-def grant_one(claim: Claim, room: Room, ledger: Ledger) -> Grant | Wait:
-    """Grant the largest share that fits now, up to the planned one; else say what is missing and who holds it.
+def grant_one(claim: Claim, room: Room) -> Grant | Wait:
+    """Grant the largest share that fits now, up to the planned one; else say what is missing.
 
     Only for pods that hold no reservation: one that does has to start, even if the plan has changed since.
     """
@@ -66,7 +66,7 @@ def grant_one(claim: Claim, room: Room, ledger: Ledger) -> Grant | Wait:
     if available is None:
         return Wait(claim.pod, "PodsBeyondPlan", _beyond_plan(claim, room))
     if available < needed:
-        return Wait(claim.pod, "NoRoom", _shortfall(claim, needed, available, ledger))
+        return Wait(claim.pod, "NoRoom", f"needs {needed}, free {available}")
     # A pod of another revision may run more processes than the plan is made for: it must not take the room of others.
     most = min(available, max(needed, claim.plan.per_pod))
     share = min(claim.plan.share, (most - claim.plan.workload.extra_per_pod) // claim.processes)
@@ -104,9 +104,3 @@ def _beyond_plan(claim: Claim, room: Room) -> str:
         remedy = f"raise maxPods of the workload, or scale to {plan.steady}{rollout}"
         return f"{holding} and the plan is made for {plan.steady}, but the controller wants {plan.desired}: {remedy}"
     return f"{holding} and the plan has room for {plan.peak}: waits until an old pod has ended"
-
-
-def _shortfall(claim: Claim, needed: int, available: int, ledger: Ledger) -> str:
-    message = f"needs {needed}, free {available}"
-    holders = sorted(ledger.values(), key=lambda r: (r.workload != claim.plan.key, -r.connections, r.pod))
-    return f"{message}; {holders[0].pod} holds {holders[0].connections}" if holders else message

@@ -18,6 +18,8 @@ MODE_ANNOTATION = "poolbudget.dev/mode"
 UNRESOLVED_ANNOTATION = "poolbudget.dev/unresolved"
 GRANTED_CONDITION = "poolbudget.dev/Granted"
 SETTING_ANNOTATION_PREFIX = "env.poolbudget.dev/"
+MOST_ENTRIES = 5_000
+"""Pods that one ledger holds: it is one object, which is written as a whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +28,8 @@ class Pod:
 
     `ended`: the kubelet reported that no container runs any more or ever will. `spec` is kept only while the pod
     waits at our gate. `host` is the address of its node. `notice` is the reason and message that its condition shows
-    now. `created` is RFC 3339 and sorts by age.
+    now. `created` is RFC 3339 and sorts by age; `deleting_since` too, empty where not known. `unschedulable`: the
+    scheduler has found no node for it. `annotated`: it has annotations of any kind.
     """
 
     uid: str
@@ -45,6 +48,9 @@ class Pod:
     revision: str | None = None
     owner: str = ""
     unresolved: bool = False
+    annotated: bool = False
+    deleting_since: str = ""
+    unschedulable: bool = False
     spec: PodSpec | None = None
     notice: tuple[str, str] | None = None
 

@@ -4,6 +4,7 @@ The operator's pod cache (`observe.caches`) calls `parse_pod` on every object th
 """
 
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
 from poolbudget.detection.podspec import parse_pod_spec
@@ -49,6 +50,9 @@ def parse_pod(raw: Mapping[str, Any]) -> tuple[str, Pod] | None:
         revision=next((labels[name] for name in REVISION_LABELS if name in labels), None),
         owner=_controller_kind(metadata),
         unresolved=UNRESOLVED_ANNOTATION in annotations,
+        annotated=bool(annotations),
+        deleting_since=_deleting_since(metadata),
+        unschedulable=not spec.get("nodeName") and _is_unschedulable(status),
         spec=parse_pod_spec(raw) if GATE in gates else None,
         notice=_notice(status),
     )
@@ -80,6 +84,23 @@ def _notice(status: Mapping[str, Any]) -> tuple[str, str] | None:
         if condition["type"] == GRANTED_CONDITION and condition["status"] == "False":
             return condition.get("reason", ""), condition.get("message", "")
     return None
+
+
+def _deleting_since(metadata: Mapping[str, Any]) -> str:
+    """Return when the pod was asked to end: its deletionTimestamp is when it will be killed."""
+    if "deletionTimestamp" not in metadata:
+        return ""
+    killed = datetime.fromisoformat(metadata["deletionTimestamp"])
+    asked = killed - timedelta(seconds=metadata.get("deletionGracePeriodSeconds") or 0)
+    return asked.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _is_unschedulable(status: Mapping[str, Any]) -> bool:
+    """Whether the scheduler has looked for a node in vain; at a gate it has not looked yet."""
+    return any(
+        c["type"] == "PodScheduled" and c["status"] == "False" and c.get("reason") != "SchedulingGated"
+        for c in status.get("conditions") or ()
+    )
 
 
 def _number(text: str | None) -> int | None:
