@@ -21,6 +21,7 @@ from poolbudget.act.status import StatusWriter
 from poolbudget.budgets import Budgets, watch_budgets
 from poolbudget.health import Health, serve_health
 from poolbudget.kube import Kube
+from poolbudget.ledger.unscheduled import Unscheduled
 from poolbudget.metrics import LEADING
 from poolbudget.observe.caches import Caches
 from poolbudget.observe.gather import Gatherer
@@ -44,6 +45,7 @@ class Options:
     health_port: int
     lease_duration: float
     settle_time: float
+    cooldown: float
 
 
 async def run(options: Options) -> None:
@@ -88,6 +90,7 @@ async def _watch_and_lead(kube: Kube, lease: Lease, options: Options, health: He
             ledger=LedgerStore(kube, options.namespace, name),
             pods=PodWriter(kube, reporter),
             status=status,
+            unscheduled=Unscheduled(options.cooldown),
         )
 
     def budget_touched(key: BudgetKey) -> None:

@@ -13,6 +13,7 @@ from poolbudget.act.status import StatusWriter
 from poolbudget.ledger.books import Excess, audit
 from poolbudget.ledger.decide import Snapshot, decide
 from poolbudget.ledger.settings import grant_annotations
+from poolbudget.ledger.unscheduled import Unscheduled
 from poolbudget.metrics import record_round
 from poolbudget.observe.gather import Gatherer
 from poolbudget.planning.model import Budget, BudgetKey
@@ -29,6 +30,7 @@ class Server:
     ledger: LedgerStore
     pods: PodWriter
     status: StatusWriter
+    unscheduled: Unscheduled
     budgets: dict[BudgetKey, Budget] = field(default_factory=dict)
     excess: Excess = field(default_factory=Excess)
 
@@ -43,11 +45,14 @@ async def reconcile(server: Server) -> None:
     # 2. Plan: divide what is usable among the workloads.
     plan = plan_server(budgets, seen.targets, seen.capacity)
 
-    # 3. Decide: what has ended, what starts, what waits.
+    # 3. Decide: what has ended, what starts, what waits, what makes room.
     books = audit(ledger, seen.pods, seen.sessions) if seen.sessions else None
     elsewhere = books.elsewhere(seen.ordinary_reserve) if books else 0
     specs = {budget.key: budget.spec for budget in budgets}
-    decision = decide(Snapshot(specs, plan, ledger, seen.pods, seen.gone, seen.sessions, elsewhere))
+    snapshot = Snapshot(specs, plan, ledger, seen.pods, seen.gone, seen.sessions, elsewhere)
+    decision, now = decide(snapshot), time.monotonic()
+    stuck = server.unscheduled.lasting(decision.ledger, seen.pods, now)
+    yielding = server.unscheduled.due(stuck, snapshot, decision, now)
 
     # 4. Act: the ledger first, for what is not written down is not given.
     await server.ledger.write(decision.ledger)
@@ -55,12 +60,13 @@ async def reconcile(server: Server) -> None:
         [(grant.pod, grant_annotations(grant, specs, plan)) for grant in decision.grants]
         + [(pod, {}) for pod in decision.opened]
     )
-    await server.pods.recreate(decision.recreated)
+    await server.pods.recreate(decision.recreated, "Recreated", "was born with the settings of another time")
+    await server.pods.recreate(yielding, "Unscheduled", "found no node, and others wait for its connections")
 
     # 5. Report: on the pods that wait, on the budgets, in the metrics.
     await server.pods.explain(decision.waits)
-    exceeding = server.excess.lasting(books, time.monotonic()) if books else ()
-    found = Findings(plan, decision, seen.pods, books, exceeding, elsewhere, seen.blind)
+    exceeding = server.excess.lasting(books, now) if books else ()
+    found = Findings(plan, decision, seen.pods, books, exceeding, stuck, elsewhere, seen.blind)
     for budget in budgets:
         await server.status.write(budget.key, budget.generation, live_status(budget, found), conditions(budget, found))
     record_round(server.name, plan.usable, found.committed, len(decision.waits), started)

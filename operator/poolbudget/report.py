@@ -17,13 +17,17 @@ from poolbudget.planning.status import not_yet_supported, planned_status, worklo
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What one round found out about one server. `blind`: why the database could not be read, as (reason, message)."""
+    """What one round found out about one server.
+
+    `unscheduled`: granted pods that find no node. `blind`: why the database could not be read, as (reason, message).
+    """
 
     plan: ServerPlan
     decision: Decision
     pods: Mapping[str, Pod]
     books: Books | None
     exceeding: tuple[tuple[Reservation, int], ...]
+    unscheduled: tuple[Pod, ...]
     elsewhere: int
     blind: tuple[str, str] | None
 
@@ -45,7 +49,8 @@ def live_status(budget: Budget, found: Findings) -> PoolBudgetStatus:
     def live(workload: WorkloadStatus) -> WorkloadStatus:
         key = WorkloadKey(*budget.key, workload.name)
         in_use = found.books.by_workload.get(key, 0) if found.books else None
-        return _filled(workload, current[key], waiting[key], granted[key], in_use)
+        filled = _filled(workload, current[key], waiting[key], granted[key], in_use)
+        return _without_nodes(filled, [pod for pod in found.unscheduled if pod.workload == key])
 
     in_use_at_all = found.books.total if found.books else None
     capacity = status.capacity and status.capacity.model_copy(
@@ -73,6 +78,8 @@ def conditions(budget: Budget, found: Findings) -> list[NewCondition]:
 
 def _within_budget(_: Budget, found: Findings) -> NewCondition:
     usable, committed = found.plan.usable, found.committed
+    if full := next((wait for wait in found.decision.waits if wait.reason == "LedgerFull"), None):
+        return NewCondition("WithinBudget", False, full.reason, full.message)
     if committed > usable:
         message = f"{committed} of {usable} usable connections are committed, {committed - usable} too many: "
         message += "nothing more is granted until pods have ended"
@@ -110,3 +117,13 @@ def _filled(workload: WorkloadStatus, current: int, waiting: int, committed: int
         update={"committed": committed, "in_use": in_use}
     )
     return workload.model_copy(update={"pods": pods, "connections": connections})
+
+
+def _without_nodes(workload: WorkloadStatus, stuck: list[Pod]) -> WorkloadStatus:
+    """Name the granted pods that find no node; where the workload's plan has a problem of its own, that goes before."""
+    if not stuck or workload.reason != "FitsDirectly":
+        return workload
+    held, first = sum(pod.connections or 0 for pod in stuck), min(pod.name for pod in stuck)
+    pods = f"pod {first} holds" if len(stuck) == 1 else f"{len(stuck)} pods, such as {first}, hold"
+    message = f"{pods} {held} connections without a node, see kubectl describe pod: deleted if others wait for them"
+    return workload.model_copy(update={"reason": "Unscheduled", "message": f"{workload.message}; {message}"})

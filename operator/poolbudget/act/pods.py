@@ -1,7 +1,7 @@
 """What is written to pods: the grant, and why a pod has to wait.
 
-Called by `reconcile` after the ledger has been written. A grant is one patch, bound to the pod's uid: it writes the
-annotations that the environment refers to and opens the gate, both or neither.
+Called by `reconcile` after the ledger has been written. A grant is one patch, bound to the pod's uid and its gate: it
+writes the annotations that the environment refers to and opens the gate, both or neither, and never on a running pod.
 """
 
 import asyncio
@@ -10,9 +10,10 @@ from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime
 
 from poolbudget.act.events import post_event
-from poolbudget.kube import ApiError, Kube
-from poolbudget.ledger.model import GRANTED_CONDITION, Pod, Wait
+from poolbudget.kube import JSON_PATCH, ApiError, Kube
+from poolbudget.ledger.model import GATE, GRANTED_CONDITION, Pod, Wait
 from poolbudget.planning.model import WorkloadKey
+from poolbudget.webhook.mutate import Operation, escape
 
 log = logging.getLogger(__name__)
 
@@ -20,6 +21,36 @@ IN_FLIGHT = 16
 NOTICE_SECONDS = 10.0
 RECREATE_SECONDS = 10.0
 STRATEGIC_MERGE_PATCH = "application/strategic-merge-patch+json"
+
+
+STARTED_OR_GONE = frozenset({404, 409, 422})
+"""What the API server answers to a grant when the cache is behind: the pod is not the one at the gate any more."""
+
+
+def start_patch(pod: Pod, annotations: Mapping[str, str]) -> list[Operation]:
+    """Return the JSON patch that annotates a pod and opens its gate.
+
+    The API server refuses it with 422 if the pod is another one by now, or stands no longer at the gate. Pure.
+    """
+    return [
+        {"op": "test", "path": "/metadata/uid", "value": pod.uid},
+        {"op": "test", "path": "/spec/schedulingGates", "value": [{"name": GATE}]},
+        *_annotate(pod, annotations),
+        {"op": "remove", "path": "/spec/schedulingGates"},
+    ]
+
+
+def _annotate(pod: Pod, annotations: Mapping[str, str]) -> list[Operation]:
+    if not annotations:
+        return []
+    if pod.annotated:
+        at = "/metadata/annotations"
+        return [{"op": "add", "path": f"{at}/{escape(key)}", "value": value} for key, value in annotations.items()]
+    # Somebody may have annotated it since: his annotations must not be overwritten.
+    return [
+        {"op": "test", "path": "/metadata/annotations", "value": None},
+        {"op": "add", "path": "/metadata/annotations", "value": dict(annotations)},
+    ]
 
 
 class PodWriter:
@@ -45,15 +76,15 @@ class PodWriter:
             if done
         ]
 
-    async def recreate(self, pods: Iterable[Pod]) -> None:
-        """Delete pods that were born with the settings of another time; their controllers make them anew.
+    async def recreate(self, pods: Iterable[Pod], reason: str, note: str) -> None:
+        """Delete pods, and say why in an Event of each; their controllers make them anew.
 
         A workload's pods are deleted again only after a while: if a birth does not cure them, the next will not either.
         """
         now = asyncio.get_running_loop().time()
         due = [pod for pod in pods if now - self._recreated.get(pod.workload, -RECREATE_SECONDS) >= RECREATE_SECONDS]
         self._recreated.update((pod.workload, now) for pod in due)
-        await asyncio.gather(*(self._recreate(pod) for pod in due))
+        await asyncio.gather(*(self._recreate(pod, reason, note) for pod in due))
 
     async def explain(self, waits: Collection[Wait]) -> None:
         """Show on each pod why it waits, and on those that were opened that they no longer do.
@@ -75,26 +106,26 @@ class PodWriter:
         return reason != wait.reason or (shown != (wait.reason, wait.message) and now - at >= NOTICE_SECONDS)
 
     async def _start(self, pod: Pod, annotations: Mapping[str, str]) -> bool:
-        patch = {"metadata": {"uid": pod.uid, "annotations": dict(annotations)}, "spec": {"schedulingGates": None}}
         async with self._in_flight:
             try:
-                await self._kube.patch(_path(pod), patch)
+                await self._kube.patch(_path(pod), start_patch(pod, annotations), JSON_PATCH)
             except ApiError as error:
-                log.warning("granting %s/%s: %s", pod.namespace, pod.name, error)
+                level = logging.INFO if error.status in STARTED_OR_GONE else logging.WARNING
+                log.log(level, "granting %s/%s: %s", pod.namespace, pod.name, error)
                 return False
         self._opened.add(pod.uid)
         if pod.notice is not None:
             self._outdated.append(pod)
         return True
 
-    async def _recreate(self, pod: Pod) -> None:
+    async def _recreate(self, pod: Pod, reason: str, note: str) -> None:
         async with self._in_flight:
             try:
                 await self._kube.delete(_path(pod), {"preconditions": {"uid": pod.uid}})
             except ApiError as error:
                 log.warning("replacing %s/%s: %s", pod.namespace, pod.name, error)
                 return
-        await self._tell(pod, "Recreated", "Recreating", "was born with the settings of another time")
+        await self._tell(pod, reason, "Recreating", note)
 
     async def _explain(self, wait: Wait, now: float) -> None:
         pod = wait.pod

@@ -27,6 +27,13 @@ log = logging.getLogger(__name__)
     show_default=True,
     help="How long the database must show no session of a pod that vanished.",
 )
+@click.option(
+    "--cooldown",
+    type=Duration(),
+    default="60s",
+    show_default=True,
+    help="How long a granted pod may be without a node before its connections may go to pods that wait.",
+)
 @click.option("--log-level", type=click.Choice(["debug", "info", "warning"]), default="info", show_default=True)
 def operator(
     namespace: str,
@@ -34,15 +41,15 @@ def operator(
     health_port: int,
     lease_duration: float,
     settle_time: float,
+    cooldown: float,
     log_level: str,
 ) -> None:
     """Divide the connections of Postgres servers among pods, as PoolBudgets say."""
     logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("kopf").setLevel(logging.WARNING)
-    os.environ.setdefault("POD_ID", "poolbudget")  # else kopf asks for the user's name, and a container may have none
     if kubeconfig is not None:
         os.environ["KUBECONFIG"] = kubeconfig  # kopf reads no other place
-    options = Options(namespace, kubeconfig, health_port, lease_duration, settle_time)
+    options = Options(namespace, kubeconfig, health_port, lease_duration, settle_time, cooldown)
     try:
         asyncio.run(run(options))
     except* (LeaseLostError, WatchEndedError) as ended:

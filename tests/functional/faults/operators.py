@@ -92,7 +92,7 @@ class Operators:
         self._access, self._folder = access, folder
         self._started: list[Operator] = []
 
-    async def start(self, server: str = "") -> Operator:
+    async def start(self, server: str = "", *flags: str) -> Operator:
         """Start an operator that reaches the API server by the URL `server`, by default directly."""
         number = len(self._started)
         config = self._access.kubeconfig(self._folder / f"operator-{number}.kubeconfig", server or self._access.server)
@@ -101,7 +101,7 @@ class Operators:
         where = [f"--namespace={OPERATOR_NAMESPACE}", f"--kubeconfig={config}"]
         with log.open("wb") as output:
             process = await asyncio.create_subprocess_exec(
-                PROGRAM, "operator", *where, *timers, stdout=output, stderr=output, env=dict(os.environ)
+                PROGRAM, "operator", *where, *timers, *flags, stdout=output, stderr=output, env=dict(os.environ)
             )
         self._started.append(Operator(process, log))
         return self._started[-1]

@@ -1,12 +1,13 @@
 """A slot is never spent twice, whatever happens between the write of the ledger and the start of a pod."""
 
+import json
 from typing import Any
 
-from tests.functional.cluster import budget
+from tests.functional.cluster import budget, kubectl
 from tests.functional.faults.operators import Operators
 from tests.functional.faults.proxy import Hold, Proxy, lose_answer
 from tests.functional.manifests import deployment
-from tests.functional.space import Raw, Space, connections, is_gated
+from tests.functional.space import OPERATOR_NAMESPACE, Raw, Space, connections, is_gated
 
 TWENTY: dict[str, Any] = {"maxConnections": 20, "reservedConnections": 0}
 TWO_PODS = {"name": "api", "processes": 1, "maxPods": 2}
@@ -75,3 +76,44 @@ async def test_a_grant_that_never_arrived_is_given_again_as_it_was(
     await begin(space)
     await check(space)
     assert fault.times == 0
+
+
+async def test_a_grant_that_comes_too_late_leaves_a_started_pod_as_it_is(
+    space: Space, proxy: Proxy, operators: Operators
+) -> None:
+    late = Hold()
+    proxy.lay("PATCH", f"/namespaces/{space.name}/pods/api-", late)
+    await operators.start(proxy.url)
+    await space.apply(budget(space.name, TWO_PODS, **TWENTY), deployment("api", 1))
+    await late.arrival()
+    (pod,) = await space.all("Pod")
+    by_hand = {"metadata": {"annotations": {"note": "by hand"}}, "spec": {"schedulingGates": None}}
+    who = ("--as=breaker", "--as-group=poolbudget:break-glass")
+    kubectl("patch", "pod", pod["metadata"]["name"], "-n", space.name, "--type=merge", "-p", json.dumps(by_hand), *who)
+
+    late.release()
+    await proxy.until("GET", "/configmaps/")
+    refused = proxy.count("PATCH", f"/namespaces/{space.name}/pods/api-", 422)
+    (started,) = await space.all("Pod")
+    assert (refused, started["metadata"]["annotations"]) == (1, {"note": "by hand"})
+
+
+async def test_a_ledger_deleted_between_read_and_write_is_written_anew_with_all_it_held(
+    space: Space, proxy: Proxy, operators: Operators
+) -> None:
+    await operators.start(proxy.url)
+    await space.apply(budget(space.name, TWO_PODS, **TWENTY), deployment("api", 1))
+    (first,) = await space.until_pods("api", granted=1)
+    system = Space(space.kube, OPERATOR_NAMESPACE)
+    (ledger,) = [c for c in await system.all("ConfigMap") if first["metadata"]["uid"] in (c.get("data") or {})]
+
+    hold = Hold()
+    proxy.lay("PUT", f"/configmaps/{ledger['metadata']['name']}", hold)
+    await space.scale("Deployment", "api", 2)
+    await hold.arrival()
+    await system.delete("ConfigMap", ledger["metadata"]["name"])
+    hold.release()
+
+    pods = await space.until_pods("api", granted=2)
+    assert (await space.ledger()).keys() == {pod["metadata"]["uid"] for pod in pods}
+    assert proxy.count("PUT", f"/configmaps/{ledger['metadata']['name']}", 404) == 1
