@@ -25,6 +25,7 @@ from poolbudget.ledger.unscheduled import Unscheduled
 from poolbudget.metrics import LEADING
 from poolbudget.observe.caches import Caches
 from poolbudget.observe.gather import Gatherer
+from poolbudget.observe.namespaces import Namespaces
 from poolbudget.orphans import Orphans
 from poolbudget.planning.model import BudgetKey
 from poolbudget.reconcile import Server
@@ -87,6 +88,7 @@ async def _watch_and_lead(kube: Kube, lease: Lease, options: Options, health: He
         return Server(
             name=name,
             gatherer=Gatherer(kube, caches, options.settle_time),
+            namespaces=Namespaces(kube),
             ledger=LedgerStore(kube, options.namespace, name),
             pods=PodWriter(kube, reporter),
             status=status,

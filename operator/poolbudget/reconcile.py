@@ -16,6 +16,7 @@ from poolbudget.ledger.settings import grant_annotations
 from poolbudget.ledger.unscheduled import Unscheduled
 from poolbudget.metrics import record_round
 from poolbudget.observe.gather import Gatherer
+from poolbudget.observe.namespaces import Namespaces
 from poolbudget.planning.model import Budget, BudgetKey
 from poolbudget.planning.plan import plan_server
 from poolbudget.report import Findings, conditions, live_status
@@ -27,6 +28,7 @@ class Server:
 
     name: str
     gatherer: Gatherer
+    namespaces: Namespaces
     ledger: LedgerStore
     pods: PodWriter
     status: StatusWriter
@@ -41,6 +43,7 @@ async def reconcile(server: Server) -> None:
     budgets = tuple(sorted(server.budgets.values(), key=lambda budget: (budget.created, budget.key)))
     ledger = await server.ledger.read()
     seen = await server.gatherer.gather(budgets, ledger)
+    namespaces = await server.namespaces.labels(budgets, seen.pods.values())
 
     # 2. Plan: divide what is usable among the workloads.
     plan = plan_server(budgets, seen.targets, seen.capacity)
@@ -49,7 +52,7 @@ async def reconcile(server: Server) -> None:
     books = audit(ledger, seen.pods, seen.sessions) if seen.sessions else None
     elsewhere = books.elsewhere(seen.ordinary_reserve) if books else 0
     specs = {budget.key: budget.spec for budget in budgets}
-    snapshot = Snapshot(specs, plan, ledger, seen.pods, seen.gone, seen.sessions, elsewhere)
+    snapshot = Snapshot(specs, plan, ledger, seen.pods, seen.gone, seen.sessions, elsewhere, namespaces)
     decision, now = decide(snapshot), time.monotonic()
     stuck = server.unscheduled.lasting(decision.ledger, seen.pods, now)
     yielding = server.unscheduled.due(stuck, snapshot, decision, now)

@@ -28,6 +28,12 @@ def spec(**fields: Any) -> dict[str, Any]:
     return {"maxConnections": 100, "workloads": [{"name": "api"}]} | fields
 
 
+def selecting(requirement: dict[str, Any]) -> dict[str, Any]:
+    """Return a spec that selects namespaces by one requirement."""
+    return spec(allowedNamespaces={"from": "Selector", "selector": {"matchExpressions": [requirement]}})
+
+
+REQUIREMENT = "spec.allowedNamespaces.selector.matchExpressions[0]"
 NAMING = "must be lower-case letters, digits and '-'"
 SHARE = "must be a number of connections, such as 120, or a share of maxConnections"
 NOTHING_LEFT = "reservedConnections (10 unless written) and headroom leave nothing of maxConnections"
@@ -215,6 +221,15 @@ REFUSALS: dict[str, Refusal] = {
     "Pooled without a pooler": Refusal(workload(mode="Pooled") | {"pooler": {"mode": "Never"}}, "spec", NEEDS_POOLER),
     "namespaces by a selector that is missing": Refusal(
         spec(allowedNamespaces={"from": "Selector"}), "spec.allowedNamespaces", "from: Selector needs selector"
+    ),
+    "a requirement In without values": Refusal(
+        selecting({"key": "team", "operator": "In"}), REQUIREMENT, "In and NotIn need values"
+    ),
+    "a requirement NotIn with an empty list": Refusal(
+        selecting({"key": "team", "operator": "NotIn", "values": []}), REQUIREMENT, "In and NotIn need values"
+    ),
+    "a requirement Exists with values": Refusal(
+        selecting({"key": "team", "operator": "Exists", "values": ["a"]}), REQUIREMENT, "In and NotIn need values"
     ),
     "a selector that is not used": Refusal(
         spec(allowedNamespaces={"selector": {"matchLabels": {"a": "b"}}}),

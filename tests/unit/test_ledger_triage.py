@@ -15,6 +15,9 @@ FOREIGN = replace(waiting(), namespace="elsewhere")
 UNRESOLVED = replace(waiting(), unresolved=True)
 LACKING = replace(waiting(), spec=app(1, "DB_POOL_SIZE", "DB_OLD"))
 EVERYWHERE = AllowedNamespaces.model_validate({"from": "All"})
+SELECTED = AllowedNamespaces.model_validate({"from": "Selector", "selector": {"matchLabels": {"team": "orders"}}})
+EVERY_LABEL = AllowedNamespaces.model_validate({"from": "Selector", "selector": {}})
+NAMESPACES = {"elsewhere": {"team": "orders"}, "other": {"team": "search"}}
 UNKNOWN = replace(waiting(), workload=waiting().workload._replace(workload="web"))
 
 
@@ -38,6 +41,19 @@ UNKNOWN = replace(waiting(), workload=waiting().workload._replace(workload="web"
         pytest.param(
             FOREIGN, spec(update_mode=OFF), "NamespaceNotAllowed", id="Off opens only to those who are allowed"
         ),
+        pytest.param(FOREIGN, spec(allowed_namespaces=SELECTED), Verdict.SIZE, id="a pod of a selected namespace"),
+        pytest.param(
+            replace(FOREIGN, namespace="other"),
+            spec(allowed_namespaces=SELECTED),
+            "NamespaceNotAllowed",
+            id="a pod of a namespace with other labels",
+        ),
+        pytest.param(
+            replace(FOREIGN, namespace="gone"),
+            spec(allowed_namespaces=EVERY_LABEL),
+            "NamespaceNotAllowed",
+            id="a pod of a namespace that nobody could ask about",
+        ),
         pytest.param(UNRESOLVED, spec(), Verdict.RECREATE, id="a pod without settings is born anew"),
         pytest.param(replace(UNRESOLVED, owner="Job"), spec(), "BornUnresolved", id="unless a Job owns it"),
         pytest.param(replace(UNRESOLVED, owner=""), spec(), "BornUnresolved", id="or nobody"),
@@ -52,25 +68,39 @@ UNKNOWN = replace(waiting(), workload=waiting().workload._replace(workload="web"
     ],
 )
 def test_the_verdict(pod: Pod, budget: PoolBudgetSpec, verdict: Verdict | str) -> None:
-    found = triage(pod, {BUDGET: budget})
+    found = triage(pod, {BUDGET: budget}, NAMESPACES)
     assert (found.reason if isinstance(found, Wait) else found) == verdict
 
 
+@pytest.mark.parametrize(
+    ("allowed", "remedy"),
+    [
+        (AllowedNamespaces(), "set allowedNamespaces of the budget to All or Selector"),
+        (SELECTED, "give the namespace elsewhere the labels that allowedNamespaces.selector asks for"),
+    ],
+    ids=["Same", "Selector"],
+)
+def test_the_message_says_how_a_namespace_is_allowed(allowed: AllowedNamespaces, remedy: str) -> None:
+    found = triage(FOREIGN, {BUDGET: spec(allowed_namespaces=allowed)}, {})
+    assert isinstance(found, Wait)
+    assert found.message == f"shop/orders does not allow pods of elsewhere: {remedy}"
+
+
 def test_the_message_names_the_workloads_that_there_are() -> None:
-    found = triage(UNKNOWN, {BUDGET: spec()})
+    found = triage(UNKNOWN, {BUDGET: spec()}, {})
     assert isinstance(found, Wait)
     assert found.message == "shop/orders has no workload web: api"
 
 
 def test_the_message_names_the_variable_that_would_be_empty() -> None:
-    found = triage(replace(LACKING, owner=""), {BUDGET: spec()})
+    found = triage(replace(LACKING, owner=""), {BUDGET: spec()}, {})
     assert isinstance(found, Wait)
     assert "no longer sets DB_OLD:" in found.message
 
 
 def test_a_pod_that_maps_a_setting_which_never_was_waits_and_is_not_born_anew_for_ever() -> None:
     typo = Variable("MY_SIZE", None, "env.poolbudget.dev/DB_POOLSIZE")
-    found = triage(replace(waiting(), spec=PodSpec((Container("app", env=(typo,)),))), {BUDGET: spec()})
+    found = triage(replace(waiting(), spec=PodSpec((Container("app", env=(typo,)),))), {BUDGET: spec()}, {})
     assert isinstance(found, Wait)
     assert found.reason == "SettingUnknown"
     assert "MY_SIZE refers to env.poolbudget.dev/DB_POOLSIZE: the workload sets" in found.message

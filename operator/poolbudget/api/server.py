@@ -155,6 +155,14 @@ class LabelRequirement(Model):
     values: Annotated[list[Text], Field(max_length=100)] | None = None
     """The values for In and NotIn."""
 
+    rules = (
+        Rule(
+            "(self.operator in ['In', 'NotIn']) == (has(self.values) && size(self.values) > 0)",
+            lambda requirement: (requirement.operator in {"In", "NotIn"}) == bool(requirement.values),
+            "In and NotIn need values, Exists and DoesNotExist take none: add values, or write another operator",
+        ),
+    )
+
 
 class LabelSelector(Model):
     """Which labels an object must have (metav1.LabelSelector); an empty selector selects everything."""

@@ -5,7 +5,7 @@ patched.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from poolbudget.api.v1alpha1 import PoolBudgetSpec
 from poolbudget.ledger.grant import Claim, claims, grant_one
@@ -13,7 +13,7 @@ from poolbudget.ledger.model import MOST_ENTRIES, Decision, Grant, Ledger, Pod, 
 from poolbudget.ledger.release import Sessions, keep_what_may_live, restore_what_was_granted
 from poolbudget.ledger.room import Room
 from poolbudget.ledger.shortage import Shortage
-from poolbudget.ledger.triage import Verdict, triage
+from poolbudget.ledger.triage import Namespaces, Verdict, triage
 from poolbudget.planning.model import BudgetKey, ServerPlan
 
 LEDGER_FULL_REMEDY = "run fewer pods with more processes each, or divide the database among several servers"
@@ -25,7 +25,8 @@ class Snapshot:
 
     `specs` are the budgets of the server; `pods` their labelled pods by uid, and those of deleted budgets; `gone` the
     pods of the ledger that a quorum read no longer finds, with their last known state; `sessions` what the database
-    shows, read after the pods; `elsewhere` the sessions of nobody beyond the ordinary reserve.
+    shows, read after the pods; `elsewhere` the sessions of nobody beyond the ordinary reserve; `namespaces` the labels
+    of those that a budget selects by label.
     """
 
     specs: Mapping[BudgetKey, PoolBudgetSpec]
@@ -35,6 +36,7 @@ class Snapshot:
     gone: Mapping[str, Pod | None]
     sessions: Sessions | None
     elsewhere: int
+    namespaces: Namespaces = field(default_factory=dict)
 
 
 def decide(snapshot: Snapshot) -> Decision:
@@ -42,7 +44,7 @@ def decide(snapshot: Snapshot) -> Decision:
     ledger = keep_what_may_live(snapshot.ledger, snapshot.pods, snapshot.gone, snapshot.sessions)
     restore_what_was_granted(ledger, snapshot.pods)
     waiting = [p for p in snapshot.pods.values() if p.waits and p.workload.budget_key in snapshot.specs]
-    verdicts = [(pod, triage(pod, snapshot.specs)) for pod in waiting]
+    verdicts = [(pod, triage(pod, snapshot.specs, snapshot.namespaces)) for pod in waiting]
 
     room = Room(snapshot.plan, ledger, snapshot.elsewhere)
     held = [snapshot.pods[uid] for uid in ledger if uid in snapshot.pods]

@@ -54,7 +54,7 @@ def _is_current(budget: Budget, status: PoolBudgetStatus) -> bool:
 
 
 def _waiting(budget: Budget, pods: Iterable[Pod]) -> list[Pod]:
-    waiting = [pod for pod in pods if pod.waits and triage(pod, {budget.key: budget.spec}) is Verdict.SIZE]
+    waiting = [pod for pod in pods if pod.waits and triage(pod, {budget.key: budget.spec}, {}) is Verdict.SIZE]
     return sorted(waiting, key=lambda pod: (-pod.priority, pod.created, pod.uid))
 
 

@@ -9,7 +9,11 @@ from enum import Enum
 from poolbudget.api.v1alpha1 import PoolBudgetSpec, UpdateMode
 from poolbudget.ledger.model import SETTING_ANNOTATION_PREFIX, Pod, Wait
 from poolbudget.planning.model import BudgetKey
+from poolbudget.planning.selectors import selects
 from poolbudget.planning.settings import annotation_key, setting_names
+
+Namespaces = Mapping[str, Mapping[str, str]]
+"""The labels of those namespaces that a selector has to be asked about, by name."""
 
 
 class Verdict(Enum):
@@ -20,7 +24,7 @@ class Verdict(Enum):
     SIZE = "find room for it"
 
 
-def triage(pod: Pod, specs: Mapping[BudgetKey, PoolBudgetSpec]) -> Verdict | Wait:
+def triage(pod: Pod, specs: Mapping[BudgetKey, PoolBudgetSpec], namespaces: Namespaces) -> Verdict | Wait:
     """Judge one waiting pod by the budget that it names."""
     spec = specs[pod.workload.budget_key]
     workload = next((w for w in spec.workloads if w.name == pod.workload.workload), None)
@@ -29,8 +33,8 @@ def triage(pod: Pod, specs: Mapping[BudgetKey, PoolBudgetSpec]) -> Verdict | Wai
         return Wait(
             pod, "WorkloadNotFound", f"{pod.workload.budget_key} has no workload {pod.workload.workload}: {names}"
         )
-    if not _is_allowed(pod, spec):
-        return Wait(pod, "NamespaceNotAllowed", f"{pod.workload.budget_key} does not allow pods of {pod.namespace}")
+    if not _is_allowed(pod, spec, namespaces):
+        return Wait(pod, "NamespaceNotAllowed", _not_allowed(pod, spec))
     if (workload.update_mode or spec.update_mode) is UpdateMode.OFF:
         return Verdict.OPEN
     known = {annotation_key(variable) for variable in setting_names(spec, workload)}
@@ -57,8 +61,19 @@ def triage(pod: Pod, specs: Mapping[BudgetKey, PoolBudgetSpec]) -> Verdict | Wai
     )
 
 
-def _is_allowed(pod: Pod, spec: PoolBudgetSpec) -> bool:
-    return pod.namespace == pod.workload.namespace or spec.allowed_namespaces.from_ == "All"
+def _is_allowed(pod: Pod, spec: PoolBudgetSpec, namespaces: Namespaces) -> bool:
+    if pod.namespace == pod.workload.namespace or spec.allowed_namespaces.from_ == "All":
+        return True
+    selector = spec.allowed_namespaces.selector
+    return selector is not None and pod.namespace in namespaces and selects(selector, namespaces[pod.namespace])
+
+
+def _not_allowed(pod: Pod, spec: PoolBudgetSpec) -> str:
+    if spec.allowed_namespaces.selector is not None:
+        remedy = f"give the namespace {pod.namespace} the labels that allowedNamespaces.selector asks for"
+    else:
+        remedy = "set allowedNamespaces of the budget to All or Selector"
+    return f"{pod.workload.budget_key} does not allow pods of {pod.namespace}: {remedy}"
 
 
 def setting_annotations(pod: Pod) -> frozenset[str]:
