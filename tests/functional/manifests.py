@@ -41,6 +41,24 @@ def replica_set(name: str, replicas: int) -> dict[str, Any]:
     return controller("ReplicaSet", name, replicas, template(name))
 
 
+def job(name: str, **spec: Any) -> dict[str, Any]:
+    """Return a Job whose pods run; `spec` changes its own, `containers` and `initContainers` that of its pods."""
+    of_pods = {key: spec.pop(key) for key in ("containers", "initContainers") if key in spec}
+    pods = template(name, parked=False, restartPolicy="Never", **of_pods)
+    return {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name}, "spec": {"template": pods, **spec}}
+
+
+def cron_job(name: str, **spec: Any) -> dict[str, Any]:
+    """Return a CronJob that nobody starts but the test: the 30th of February never comes."""
+    jobs = {"spec": job(name)["spec"]}
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "CronJob",
+        "metadata": {"name": name},
+        "spec": {"schedule": "0 0 30 2 *", "jobTemplate": jobs, **spec},
+    }
+
+
 def controller(kind: str, name: str, replicas: int, pods: Mapping[str, Any], **spec: Any) -> dict[str, Any]:
     selector = {"matchLabels": {"app": name}}
     return {

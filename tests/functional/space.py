@@ -19,9 +19,11 @@ Raw = dict[str, Any]
 OPERATOR_NAMESPACE = "poolbudget-system"
 PATHS = {
     "ConfigMap": "/api/v1/namespaces/{}/configmaps",
+    "CronJob": "/apis/batch/v1/namespaces/{}/cronjobs",
     "Deployment": "/apis/apps/v1/namespaces/{}/deployments",
     "Event": "/apis/events.k8s.io/v1/namespaces/{}/events",
     "HorizontalPodAutoscaler": "/apis/autoscaling/v2/namespaces/{}/horizontalpodautoscalers",
+    "Job": "/apis/batch/v1/namespaces/{}/jobs",
     "Pod": "/api/v1/namespaces/{}/pods",
     "PoolBudget": "/apis/poolbudget.dev/v1alpha1/namespaces/{}/poolbudgets",
     "ReplicaSet": "/apis/apps/v1/namespaces/{}/replicasets",

@@ -54,6 +54,7 @@ def _is_current(budget: Budget, status: PoolBudgetStatus) -> bool:
 
 
 def _waiting(budget: Budget, pods: Iterable[Pod]) -> list[Pod]:
+    # The labels of namespaces are not read here: pods of selected namespaces wait for an operator.
     waiting = [pod for pod in pods if pod.waits and triage(pod, {budget.key: budget.spec}, {}) is Verdict.SIZE]
     return sorted(waiting, key=lambda pod: (-pod.priority, pod.created, pod.uid))
 
