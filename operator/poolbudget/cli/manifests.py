@@ -6,14 +6,16 @@ problem found is reported, each in one line that names file, document, object an
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from poolbudget.api.parse import SpecError, parse_budget
 from poolbudget.api.v1alpha1 import API_VERSION, GROUP, KIND
 from poolbudget.cli.documents import Document, Place, Problem, read
 from poolbudget.planning.fields import FieldError, mapping, text
-from poolbudget.planning.model import Budget, BudgetKey, Target, TargetKey
+from poolbudget.planning.model import Budget, BudgetKey, Target, TargetKey, Wish
+from poolbudget.planning.replicas import autoscaler_wishes, disruption_wish
+from poolbudget.planning.selectors import selects
 from poolbudget.planning.targets import autoscaler_key, autoscaler_max, parse_target
 
 GROUPS: Mapping[str, str] = {
@@ -28,12 +30,14 @@ GROUPS: Mapping[str, str] = {
     "Service": "serving.knative.dev",
     "ScaledObject": "keda.sh",
     "ScaledJob": "keda.sh",
+    "PodDisruptionBudget": "policy",
 }
 """By kind: the API group of the objects that count. A Service of the core group does not."""
 
 OBJECT_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 """What the API server takes for a name (RFC 1123), but for dots that follow each other."""
 
+DISRUPTION_BUDGET = "PodDisruptionBudget"
 AUTOSCALERS = frozenset({"HorizontalPodAutoscaler", "ScaledObject"})
 
 
@@ -71,8 +75,10 @@ def load(paths: Iterable[str]) -> Manifests:
     for named in objects:
         if named.kind == KIND:
             _add_budget(named, found)
-        elif named.kind not in AUTOSCALERS:
+        elif named.kind not in {*AUTOSCALERS, DISRUPTION_BUDGET}:
             _add_target(named, maxima, found)
+    if not found.problems:
+        _add_wishes(objects, found)
     return found
 
 
@@ -135,6 +141,29 @@ def _autoscaler_maxima(autoscalers: Iterable[Named], problems: list[Problem]) ->
             continue
         maxima[key] = max(most, maxima.get(key, 0))
     return maxima
+
+
+def _add_wishes(objects: Iterable[Named], found: Manifests) -> None:
+    """Note how many pods autoscalers and disruption budgets ask of the targets."""
+    for named in objects:
+        try:
+            asked = _wishes(named, found.targets) if named.kind in {*AUTOSCALERS, DISRUPTION_BUDGET} else {}
+        except FieldError as error:
+            found.problems.append(named.problem(error.path, error.message))
+            continue
+        for key, wishes in asked.items():
+            found.targets[key] = replace(found.targets[key], wishes=(*found.targets[key].wishes, *wishes))
+
+
+def _wishes(named: Named, targets: Mapping[TargetKey, Target]) -> dict[TargetKey, tuple[Wish, ...]]:
+    if named.kind != DISRUPTION_BUDGET:
+        key = autoscaler_key(named.content)
+        return {key: autoscaler_wishes(named.content)} if key in targets else {}
+    if (found := disruption_wish(named.content)) is None:
+        return {}
+    selector, wish = found
+    here = (target for target in targets.values() if target.key.namespace == named.namespace and target.labels)
+    return {target.key: (wish,) for target in here if selects(selector, target.labels)}
 
 
 def _add_budget(named: Named, found: Manifests) -> None:

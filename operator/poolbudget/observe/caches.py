@@ -8,14 +8,17 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Container, Coroutine, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
+from poolbudget.api.v1alpha1 import LabelSelector
 from poolbudget.kube import Kube
 from poolbudget.ledger.model import BUDGET_LABEL, Pod
 from poolbudget.observe.pods import parse_pod
 from poolbudget.observe.watch import Change, ListWatch
-from poolbudget.planning.model import BudgetKey, Target, TargetKey
+from poolbudget.planning.model import BudgetKey, Target, TargetKey, Wish
+from poolbudget.planning.replicas import autoscaler_wishes, disruption_wish
+from poolbudget.planning.selectors import selects
 from poolbudget.planning.targets import parse_target
 
 CONTROLLERS = {
@@ -26,12 +29,22 @@ CONTROLLERS = {
     "Job": "/apis/batch/v1/jobs",
     "CronJob": "/apis/batch/v1/cronjobs",
 }
+DISRUPTION_BUDGETS = "/apis/policy/v1/poddisruptionbudgets"
 AUTOSCALERS = "/apis/autoscaling/v2/horizontalpodautoscalers"
 PODS = "/api/v1/pods"
 REVISION_ANNOTATION = "deployment.kubernetes.io/revision"
 DEPARTURE_SECONDS = 900.0
 """How long a pod's last state is kept for a leader to come: longer than any fail-over."""
 TEMPLATE_HASH_LABEL = "pod-template-hash"
+
+
+@dataclass(frozen=True, slots=True)
+class Autoscaler:
+    """A HorizontalPodAutoscaler: what it scales, to at most how many pods, and all that it asks for."""
+
+    scales: TargetKey
+    most: int
+    wishes: tuple[Wish, ...]
 
 
 class Caches:
@@ -57,11 +70,15 @@ class Caches:
         self._revision_watch = ListWatch(
             kube, CONTROLLERS["ReplicaSet"], _parse_revision, self._revision_changed, label_selector=BUDGET_LABEL
         )
+        self._disruption_budgets: dict[str, dict[str, tuple[LabelSelector, Wish]]] = {}
+        self._disruption_watch = ListWatch(
+            kube, DISRUPTION_BUDGETS, _parse_disruption_budget, self._disruption_budget_changed
+        )
         self._autoscalers = ListWatch(kube, AUTOSCALERS, _parse_autoscaler, self._autoscaler_changed)
 
     @property
     def _all(self) -> tuple[ListWatch[Any, Any], ...]:
-        return (self._pods, self._revision_watch, self._autoscalers, *self._targets.values())
+        return (self._pods, self._revision_watch, self._autoscalers, self._disruption_watch, *self._targets.values())
 
     def run(self) -> list[Coroutine[Any, Any, None]]:
         """Return the endless coroutines that keep the picture."""
@@ -91,14 +108,22 @@ class Caches:
             self._departed[budget] = kept
 
     def target(self, key: TargetKey) -> Target | None:
-        """Return what a controller says of its pods, with its autoscaler's maximum and its newest revision."""
+        """Return what a controller says of its pods, with its newest revision and what others ask of it."""
         watch = self._targets.get(key.kind)
         target = watch.items.get(key) if watch else None
         if target is None:
             return None
-        maxima = [maximum for scaled, maximum in self._autoscalers.items.values() if scaled == key]
-        if maxima and target.steady is not None:
-            target = replace(target, steady=max(target.desired, *maxima))
+        scalers = [scaler for scaler in self._autoscalers.items.values() if scaler.scales == key]
+        if scalers and target.steady is not None:
+            target = replace(target, steady=max(target.desired, *(scaler.most for scaler in scalers)))
+        asked = [wish for scaler in scalers for wish in scaler.wishes]
+        asked += [
+            wish
+            for selector, wish in self._disruption_budgets.get(key.namespace, {}).values()
+            if target.labels and selects(selector, target.labels)
+        ]
+        if asked:
+            target = replace(target, wishes=tuple(asked))
         if revisions := self._revisions.get(key):
             target = replace(target, revision=max(revisions, key=lambda template: revisions[template]))
         return target
@@ -134,10 +159,18 @@ class Caches:
             self._revisions.setdefault(deployment, {})[template] = number
             self._on_target(deployment)
 
-    def _autoscaler_changed(self, _: tuple[str, str], change: Change[tuple[TargetKey, int]]) -> None:
+    def _autoscaler_changed(self, _: tuple[str, str], change: Change[Autoscaler]) -> None:
         for state in (change.old, change.new):
             if state is not None:
-                self._on_target(state[0])
+                self._on_target(state.scales)
+
+    def _disruption_budget_changed(self, key: tuple[str, str], change: Change[tuple[LabelSelector, Wish]]) -> None:
+        """Take note; that is for the next round, since nothing is granted by it."""
+        here = self._disruption_budgets.setdefault(key[0], {})
+        if change.new is None:
+            del here[key[1]]
+        else:
+            here[key[1]] = change.new
 
 
 def _controller_parser(kind: str) -> Callable[[Mapping[str, Any]], tuple[TargetKey, Target] | None]:
@@ -160,8 +193,15 @@ def _parse_revision(raw: Mapping[str, Any]) -> tuple[tuple[str, str], tuple[Targ
     return (metadata["namespace"], metadata["name"]), (deployment, template, int(number))
 
 
-def _parse_autoscaler(raw: Mapping[str, Any]) -> tuple[tuple[str, str], tuple[TargetKey, int]]:
+def _parse_autoscaler(raw: Mapping[str, Any]) -> tuple[tuple[str, str], Autoscaler]:
     metadata, spec = raw["metadata"], raw["spec"]
     scaled = spec["scaleTargetRef"]
     key = TargetKey(scaled["kind"], metadata["namespace"], scaled["name"])
-    return (metadata["namespace"], metadata["name"]), (key, spec["maxReplicas"])
+    wishes = autoscaler_wishes({"kind": "HorizontalPodAutoscaler", **raw})
+    return (metadata["namespace"], metadata["name"]), Autoscaler(key, spec["maxReplicas"], wishes)
+
+
+def _parse_disruption_budget(raw: Mapping[str, Any]) -> tuple[tuple[str, str], tuple[LabelSelector, Wish]] | None:
+    metadata = raw["metadata"]
+    found = disruption_wish(raw)
+    return None if found is None else ((metadata["namespace"], metadata["name"]), found)

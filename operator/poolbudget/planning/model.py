@@ -4,7 +4,7 @@ All numbers are connections unless the name says otherwise.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from poolbudget.api.v1alpha1 import PoolBudgetSpec, Workload, WorkloadMode
@@ -56,13 +56,23 @@ class Budget:
 
 
 @dataclass(frozen=True, slots=True)
+class Wish:
+    """How many pods an object asks for: `name` is its kind and name, `field` where it says so."""
+
+    name: str
+    field: str
+    pods: int
+
+
+@dataclass(frozen=True, slots=True)
 class Target:
     """What a controller says of its pods.
 
     `desired`: the pods that it wants now. `steady`: the most that it wants without a rollout (desired, or its
     autoscaler's maximum); None where the manifest cannot tell, then `unknown` says why and what to write. `surges`: a
-    rollout starts a pod beside the old ones. `revision`: the label value that marks pods of its newest template, None
-    where not known.
+    rollout starts a pod beside the old ones. `labels` are those of its pods, of kinds that disruption budgets select;
+    `wishes` what autoscalers and disruption budgets ask for. `revision`: the label value that marks pods of its newest
+    template, None where not known.
     """
 
     key: TargetKey
@@ -72,6 +82,8 @@ class Target:
     template: PodSpec | None
     unknown: str = ""
     revision: str | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    wishes: tuple[Wish, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +112,8 @@ class WorkloadPlan:
     as declared, with the connections that detection found outside the pools added to `extra_per_pod`.
 
     `fits` is False where the workload gets nothing and its pods wait: then `share`, `pools` and `per_pod` are those
-    of its floor, as far as it is known, and `planned` is 0. `reason` and `message` say why in any case.
+    of its floor, as far as it is known, and `planned` is 0. `reason` and `message` say why in any case; `exceeding`
+    names what asks for more pods than that.
     """
 
     key: WorkloadKey
@@ -120,6 +133,7 @@ class WorkloadPlan:
     planned: int
     safe_max_replicas: int
     revision: str | None = None
+    exceeding: str = ""
 
     def bound(self, processes: int, share: int) -> int:
         """Return the connections that a pod with `processes` processes may open at `share` each."""

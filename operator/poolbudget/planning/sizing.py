@@ -11,10 +11,11 @@ from poolbudget.api.v1alpha1 import PoolBudgetSpec, PoolerMode, Workload, Worklo
 from poolbudget.detection.processes import Unknown
 from poolbudget.planning.demand import ceilings, most_connections
 from poolbudget.planning.divide import Claim
-from poolbudget.planning.model import Budget, Target, TargetKey, WorkloadKey, WorkloadPlan
+from poolbudget.planning.model import Budget, Target, TargetKey, Wish, WorkloadKey, WorkloadPlan
 from poolbudget.planning.processes import pod_processes
 from poolbudget.planning.profiles import effects, misfit, process_pools
 from poolbudget.planning.profiles import floor as profile_floor
+from poolbudget.planning.replicas import exceeding, wishes
 from poolbudget.planning.targets import TARGETS
 
 DEFAULT_FLOOR = 2
@@ -40,6 +41,7 @@ class Sized:
     limits: Mapping[str, int]
     most: int | None
     revision: str | None
+    wishes: tuple[Wish, ...]
 
     @property
     def key(self) -> WorkloadKey:
@@ -100,6 +102,7 @@ def size(budget: Budget, workload: Workload, target: Target | None) -> Sized | W
         limits=limits,
         most=most,
         revision=target.revision if target else None,
+        wishes=wishes(target) if target else (),
     )
 
 
@@ -142,6 +145,7 @@ def _plan(sized: Sized, reason: str, message: str, *, share: int, fits: bool, sa
         planned=sized.peak * per_pod if fits else 0,
         safe_max_replicas=safe_max_replicas,
         revision=sized.revision,
+        exceeding=exceeding(sized.wishes, workload.max_pods, safe_max_replicas, fits=fits),
     )
 
 

@@ -81,8 +81,10 @@ def not_yet_supported(budget: Budget) -> list[str]:
 
 
 def _workload_status(plan: WorkloadPlan) -> WorkloadStatus:
+    reason = "ReplicasExceedBudget" if plan.fits and plan.exceeding else plan.reason
+    message = "; ".join(part for part in (plan.message, plan.exceeding) if part)
     status = WorkloadStatus(
-        name=plan.workload.name, mode=plan.mode, reason=plan.reason, message=plan.message, processes=plan.processes
+        name=plan.workload.name, mode=plan.mode, reason=reason, message=message, processes=plan.processes
     )
     if plan.steady:
         status = status.model_copy(update={"pods": PodsStatus(steady=plan.steady, peak=plan.peak)})

@@ -18,6 +18,9 @@ PERCENT = re.compile(r"[0-9]{1,9}%")
 SOME = 1
 """Stands for the default of 25%: only whether there is a surge matters."""
 
+DISRUPTABLE = frozenset({"Deployment", "StatefulSet"})
+"""Kinds whose pods disruption budgets select; for the others the labels would only take memory."""
+
 KEDA_MOST_REPLICAS = 100
 """KEDA's default of maxReplicaCount."""
 
@@ -54,6 +57,7 @@ def parse_target(manifest: Mapping[str, Any], autoscaler_max: int | None) -> Tar
         template=None if template is None else parse_pod_spec(template),
         unknown=pods.unknown,
         revision=at(manifest, "status.updateRevision"),
+        labels=dict(at(template, "metadata.labels") or {}) if template and kind in DISRUPTABLE else {},
     )
 
 

@@ -12,10 +12,9 @@ from poolbudget.planning.fields import FieldError, said
 def check_template(template: Any, path: str) -> None:
     """Raise FieldError for what the API server would refuse in the part of a template that is read."""
     spec = _object(_object(template, path).get("spec") or {}, f"{path}.spec")
-    annotations = _object(
-        _object(template.get("metadata") or {}, f"{path}.metadata").get("annotations") or {},
-        f"{path}.metadata.annotations",
-    )
+    metadata = _object(template.get("metadata") or {}, f"{path}.metadata")
+    _object(metadata.get("labels") or {}, f"{path}.metadata.labels")
+    annotations = _object(metadata.get("annotations") or {}, f"{path}.metadata.annotations")
     for name, value in annotations.items():
         _text(value, f"{path}.metadata.annotations[{name}]")
     for group in ("containers", "initContainers"):
