@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from typing import Any
+from uuid import UUID
 
 from poolbudget.api.v1alpha1 import PoolBudgetSpec, TargetReference, Workload
 from poolbudget.detection.podspec import Container, PodSpec, Variable
@@ -12,6 +13,7 @@ from poolbudget.planning.plan import plan_server
 
 BUDGET = BudgetKey("shop", "orders")
 API = WorkloadKey("shop", "orders", "api")
+LONG = "n" * 63
 
 
 def app(processes: int = 1, *variables: str) -> PodSpec:
@@ -36,6 +38,20 @@ def reservation(name: str = "api-1", connections: int = 4, **fields: Any) -> Res
     """Return the entry of a running pod."""
     entry = Reservation(name, connections, "shop", name, API, node="worker", address=f"10.0.0.{name[-1]}")
     return replace(entry, **fields)
+
+
+def digits(number: int) -> str:
+    """Return 16 bytes that do not compress, the same at every run."""
+    return f"{pow(7, number + 99, 2**128 - 159):032x}"
+
+
+def longest(number: int, connections: int = 1_000_000) -> Reservation:
+    """Return an entry with the longest names that controllers make: generated pod names have at most 63 characters."""
+    text = digits(number)
+    address = ":".join(text[at : at + 4] for at in range(0, 32, 4))
+    pod = f"{'p' * 47}-{text[:9]}-{text[9:14]}"
+    workload = WorkloadKey(LONG, LONG, LONG)
+    return Reservation(str(UUID(text)), connections, LONG, pod, workload, f"{text[::-1]}.{'d' * 30}", address)
 
 
 def ledger(*entries: Reservation) -> dict[str, Reservation]:

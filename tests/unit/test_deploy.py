@@ -129,3 +129,8 @@ def test_the_tests_install_the_same_objects(manifests: list[Manifest]) -> None:
         return [(m["kind"], m["metadata"]["name"]) for m in rendered]
 
     assert names(render("tests/functional/deploy")) == names(manifests)
+
+
+def test_the_operator_reads_namespaces_by_name_only(manifests: list[Manifest]) -> None:
+    (rule,) = [r for r in rules(manifests) if "namespaces" in r["resources"]]
+    assert rule["verbs"] == ["get"]

@@ -1,35 +1,16 @@
 """A full ledger fits into one object, whatever its pods are called, and small ones stay readable."""
 
 import base64
-from uuid import UUID
 
 import pytest
 
 from poolbudget.ledger.codec import LedgerCorruptError, decode, encode
-from poolbudget.ledger.model import MOST_ENTRIES, Reservation
+from poolbudget.ledger.model import MOST_ENTRIES
 from poolbudget.ledger.packing import PACKED_KEY, pack, unpack
-from poolbudget.planning.model import WorkloadKey
-from tests.unit.ledger_builders import ledger, reservation
+from tests.unit.ledger_builders import ledger, longest, reservation
 
 OBJECT_BYTES = 1024 * 1024
 """The most that the API server takes in one ConfigMap."""
-LONG = "n" * 63
-
-
-def digits(number: int) -> str:
-    """Return 16 bytes that do not compress, the same at every run."""
-    return f"{pow(7, number + 99, 2**128 - 159):032x}"
-
-
-def longest(number: int) -> Reservation:
-    """Return an entry with the longest names that controllers make: generated pod names have at most 63 characters."""
-    text = digits(number)
-    address = ":".join(text[at : at + 4] for at in range(0, 32, 4))
-    pod = f"{'p' * 47}-{text[:9]}-{text[9:14]}"
-    workload = WorkloadKey(LONG, LONG, LONG)
-    return Reservation(str(UUID(text)), 1_000_000, LONG, pod, workload, f"{text[::-1]}.{'d' * 30}", address)
-
-
 FULL = ledger(*map(longest, range(MOST_ENTRIES)))
 
 

@@ -70,6 +70,40 @@ def test_json_has_the_shape_of_the_status() -> None:
     }
 
 
+PDB = """
+apiVersion: policy/v1
+kind: PodDisruptionBudget
+metadata: {name: api, namespace: shop}
+spec: {minAvailable: 5, selector: {matchLabels: {app: api}}}
+"""
+AT_MOST_FOUR = BUDGET.replace("name: api}", "name: api, maxPods: 4}")
+LABELLED = API.replace("template: {", "template: {metadata: {labels: {app: api}}, ")
+
+
+def test_an_autoscaler_and_a_disruption_budget_beyond_max_pods_are_named() -> None:
+    (workload,) = planned(AT_MOST_FOUR, LABELLED, HPA, PDB)["workloads"]
+    assert workload["reason"] == "ReplicasExceedBudget"
+    assert "HorizontalPodAutoscaler any: maxReplicas 6 is above maxPods 4" in workload["message"]
+    assert "PodDisruptionBudget api: minAvailable 5 is above maxPods 4" in workload["message"]
+
+
+@pytest.mark.parametrize(
+    ("own", "others"),
+    [("namespace: shop", "namespace: bar"), ("app: api", "app: web"), ("policy/v1", "example.com/v1")],
+    ids=["of another namespace", "of other pods", "of another group"],
+)
+def test_a_disruption_budget_of_others_says_nothing(own: str, others: str) -> None:
+    (workload,) = planned(AT_MOST_FOUR, LABELLED, PDB.replace(own, others))["workloads"]
+    assert workload["reason"] == "FitsDirectly"
+
+
+def test_a_disruption_budget_that_cannot_be_read_is_named() -> None:
+    unreadable = PDB.partition("spec:")[0] + "spec: []"
+    result = run("-f", "-", stdin="---".join((AT_MOST_FOUR, LABELLED, unreadable)))
+    assert result.exit_code == 2
+    assert "PodDisruptionBudget shop/api: spec: must be an object with named fields" in result.stderr
+
+
 def test_yaml_says_the_same_as_json() -> None:
     stdin = f"{BUDGET}---{API}"
     as_yaml, as_json = (run("-f", "-", "-o", form, stdin=stdin).stdout for form in ("yaml", "json"))

@@ -14,6 +14,7 @@ from tests.unit.planning_inputs import budget, target
 
 SCALER = "HorizontalPodAutoscaler api"
 KEEPER = "PodDisruptionBudget api"
+REMEDY = "lower it to 3, or raise maxPods"
 
 
 def wish(field: str, pods: int) -> Wish:
@@ -47,8 +48,7 @@ FITS = ("FitsDirectly", "")
             shown(5, maxPods=3),
             (
                 "ReplicasExceedBudget",
-                "Deployment api: replicas 5 is above maxPods 3, the pods beyond it wait: "
-                "lower it to 3, or raise maxPods",
+                f"Deployment api: replicas 5 is above maxPods 3, the pods beyond it wait: {REMEDY}",
             ),
             id="more replicas",
         ),
@@ -56,7 +56,7 @@ FITS = ("FitsDirectly", "")
             shown(2, wish("minReplicas", 1), wish("maxReplicas", 8), maxPods=3),
             (
                 "ReplicasExceedBudget",
-                f"{SCALER}: maxReplicas 8 is above maxPods 3, the pods beyond it wait: lower it to 3, or raise maxPods",
+                f"{SCALER}: maxReplicas 8 is above maxPods 3, the pods beyond it wait: {REMEDY}",
             ),
             id="an autoscaler's maximum",
         ),
@@ -64,7 +64,7 @@ FITS = ("FitsDirectly", "")
             shown(5, wish("minReplicas", 5), wish("maxReplicas", 8), maxPods=3),
             (
                 "ReplicasExceedBudget",
-                f"{SCALER}: minReplicas 5 is above maxPods 3, the pods beyond it wait: lower it to 3, or raise maxPods",
+                f"{SCALER}: minReplicas 5 is above maxPods 3, the pods beyond it wait: {REMEDY}",
             ),
             id="its minimum goes before its maximum and the replicas that it sets",
         ),
@@ -72,8 +72,7 @@ FITS = ("FitsDirectly", "")
             shown(3, wish("minAvailable", 4), maxPods=3),
             (
                 "ReplicasExceedBudget",
-                f"{KEEPER}: minAvailable 4 is above maxPods 3, none of its pods can ever be evicted: "
-                "lower it to 3, or raise maxPods",
+                f"{KEEPER}: minAvailable 4 is above maxPods 3, none of its pods can ever be evicted: {REMEDY}",
             ),
             id="a disruption budget",
         ),

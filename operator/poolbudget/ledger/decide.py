@@ -59,11 +59,10 @@ def decide(snapshot: Snapshot) -> Decision:
             continue
         ledger[claim.pod.uid] = reserved or _reserve(answer)
         grants.append(answer)
-    shortage = Shortage(ledger, snapshot.pods)
     return Decision(
         ledger=ledger,
         grants=tuple(grants),
-        waits=tuple(map(shortage.explain, waits)),
+        waits=tuple(map(Shortage(ledger, snapshot.pods).explain, waits)) if waits else (),
         opened=tuple(pod for pod, verdict in verdicts if verdict is Verdict.OPEN),
         recreated=tuple(pod for pod, verdict in verdicts if verdict is Verdict.RECREATE),
     )
