@@ -28,6 +28,36 @@ async def test_a_pod_starts_with_its_share_in_its_environment(space: Space) -> N
     assert {uid: r.connections for uid, r in (await space.ledger()).items()} == {pod["metadata"]["uid"]: 20}
 
 
+async def test_a_pod_that_sets_its_size_itself_is_charged_that(space: Space) -> None:
+    command = ["sh", "-c", "echo $DB_POOL_SIZE $DB_MAX_OVERFLOW; exec sleep 600"]
+    own = [{"name": "DB_POOL_SIZE", "value": "7"}]
+    container = {"name": "app", "image": "poolbudget/example:dev", "command": command, "env": own}
+    declared = ONE_PROCESS | {"processes": 2, "pool": {"maxOverflow": 2}}
+    await space.apply(
+        budget(space.name, declared, **TWENTY), deployment("api", 1, parked=False, containers=[container])
+    )
+    (pod,) = await space.until_pods("api", granted=1)
+    assert connections(pod) == 18
+    kubectl("wait", "-n", space.name, "pod", "-l", "app=api", "--for=condition=Ready", "--timeout=60s")
+    assert kubectl("logs", "-n", space.name, "deployment/api").stdout == "7 2\n"
+    assert [r.connections for r in (await space.ledger()).values()] == [18]
+    status = await space.status("orders", lambda s: reason(s) == "Overridden", what="the status names it")
+    assert "container app sets DB_POOL_SIZE to 7 itself: remove it" in status["workloads"][0]["message"]
+
+
+async def test_a_pod_whose_own_size_bounds_nothing_waits_and_says_what_to_write(space: Space) -> None:
+    container = {"name": "app", "image": "poolbudget/example:dev", "env": [{"name": "DB_POOL_SIZE", "value": "0"}]}
+    await space.apply(budget(space.name, ONE_PROCESS, **TWENTY), deployment("api", 1, containers=[container]))
+    (waiting,) = await space.until_pods("api", waiting=1, reason="OverrideUnknown")
+    assert "DB_POOL_SIZE itself to '0', which bounds no pool: write a whole number from 1" in notice(waiting)["message"]
+    assert await space.ledger() == {}
+
+
+def reason(status: dict[str, Any]) -> str | None:
+    """Return why the first workload has what it has; None before the first round."""
+    return next((workload["reason"] for workload in status.get("workloads", [])), None)
+
+
 async def test_a_pod_that_does_not_fit_says_what_is_missing_and_starts_when_room_appears(space: Space) -> None:
     await space.apply(budget(space.name, ONE_PROCESS, **TWENTY), deployment("api", 1))
     (first,) = await space.until_pods("api", granted=1)

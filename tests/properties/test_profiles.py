@@ -5,8 +5,7 @@ from hypothesis import strategies as st
 
 from poolbudget.api.v1alpha1 import Workload
 from poolbudget.detection.profiles import catalogue
-from poolbudget.planning.pools import split
-from poolbudget.planning.profiles import floor, told
+from poolbudget.planning.profiles import floor, process_pools
 
 
 @given(
@@ -21,7 +20,7 @@ def test_all_pools_of_a_process_together_hold_its_share(
     share = floor(profile) + above_the_floor
     declared = {"name": "api", "env": {"profile": application}, "pool": {"maxOverflow": max_overflow}}
     workload = Workload.model_validate(declared)
-    (pool,) = (told(workload, pool) for pool in split(share, max_overflow, None))
+    (pool,) = process_pools(workload, share)
     assert pool.size >= 1
     assert pool.overflow >= profile.least_overflow
     assert share - profile.pools < profile.pools * (pool.size + pool.overflow) <= share

@@ -13,8 +13,7 @@ from poolbudget.cli.profiles import fragment, profiles
 from poolbudget.detection.podspec import parse_pod_spec
 from poolbudget.detection.profiles import Profile, Status, catalogue
 from poolbudget.planning.model import BudgetKey, Target, TargetKey, WorkloadPlan
-from poolbudget.planning.pools import split
-from poolbudget.planning.profiles import floor
+from poolbudget.planning.profiles import floor, process_pools
 from poolbudget.planning.settings import setting_values
 from tests.unit.planning_inputs import NAMESPACE, budget, plan, planned, workload
 
@@ -24,8 +23,8 @@ REQUIRED = {"LETTA_DISABLE_SQLALCHEMY_POOLING": "false", "MLFLOW_SERVER_ENABLE_J
 
 def values(profile: str, share: int, **fields: Any) -> dict[str, str]:
     one = workload(**{"env": {"profile": profile}, **fields})
-    pools = split(share, one.pool.max_overflow, one.pools)
-    return setting_values(BudgetKey(NAMESPACE, "orders"), budget({"name": "api"}).spec, one, pools)
+    spec = budget({"name": "api"}).spec
+    return setting_values(BudgetKey(NAMESPACE, "orders"), spec, one, process_pools(one, share))
 
 
 def planned_with(profile: str, env: dict[str, str] | None = None, **fields: Any) -> WorkloadPlan:

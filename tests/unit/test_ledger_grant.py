@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from poolbudget.api.v1alpha1 import PoolBudgetSpec, Workload
-from poolbudget.detection.podspec import Container, PodSpec
+from poolbudget.detection.podspec import Container, PodSpec, Variable
 from poolbudget.ledger.decide import decide
 from poolbudget.ledger.model import MOST_ENTRIES, Decision, Ledger, Pod
 from poolbudget.planning.model import ServerPlan, WorkloadKey
@@ -47,6 +47,43 @@ def test_the_size_of_a_grant(held: tuple[int, ...], pod: Pod, connections: int |
     charged = ledger(*(reservation(f"api-{n}", size) for n, size in enumerate(held)))
     old = [running(f"api-{n}", size) for n, size in enumerate(held)]
     assert granted(decided(plan(BUDGET), charged, pod, *old)) == ({"api-9": connections} if connections else {})
+
+
+def with_own(name: str, **variables: str) -> Pod:
+    own = tuple(Variable(variable, value) for variable, value in variables.items())
+    return waiting(name, spec=PodSpec((Container("app", command=("uvicorn", "app:app"), env=own),)))
+
+
+OWN = {
+    "a size above the share, though the template has none": ({"DB_POOL_SIZE": "9"}, 9),
+    "a size below the floor": ({"DB_POOL_SIZE": "1"}, 1),
+    "an overflow: the size is ours": ({"DB_MAX_OVERFLOW": "2"}, 4),
+    "an overflow that the share cannot hold": ({"DB_MAX_OVERFLOW": "6"}, 7),
+    "asyncpg's largest size": ({"DB_POOL_MAX_SIZE": "12"}, 12),
+}
+
+
+@pytest.mark.parametrize(("variables", "connections"), OWN.values(), ids=OWN)
+def test_what_a_pod_sets_itself_is_what_it_is_charged(variables: dict[str, str], connections: int) -> None:
+    assert granted(decided(plan(BUDGET), {}, with_own("api-9", **variables))) == {"api-9": connections}
+
+
+def test_a_pod_whose_own_size_does_not_fit_waits() -> None:
+    decision = decided(plan(BUDGET), {}, with_own("api-9", DB_POOL_SIZE="15"))
+    assert [(wait.reason, wait.message) for wait in decision.waits] == [("NoRoom", "needs 15, free 14")]
+
+
+def test_a_pod_whose_own_size_bounds_nothing_waits_and_says_what_to_write() -> None:
+    (wait,) = decided(plan(BUDGET), {}, with_own("api-9", DB_POOL_SIZE="0")).waits
+    assert wait.reason == "OverrideUnknown"
+    assert "container app sets DB_POOL_SIZE itself to '0'" in wait.message
+
+
+def test_the_repeated_grant_of_a_pod_with_a_size_of_its_own_keeps_its_amount() -> None:
+    charged = ledger(reservation("api-9", 9))
+    assert granted(decided(plan(BUDGET), charged, with_own("api-9", DB_POOL_SIZE="9"))) == {"api-9": 9}
+    (wait,) = decided(plan(BUDGET), charged, with_own("api-9", DB_POOL_SIZE="10")).waits
+    assert wait.reason == "GrantOutdated"
 
 
 def three_running(revision: str) -> tuple[Ledger, list[Pod]]:

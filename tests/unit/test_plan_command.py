@@ -404,3 +404,18 @@ def test_no_input_is_a_usage_error() -> None:
     result = run()
     assert result.exit_code == 2
     assert "-f FILE" in result.stderr
+
+
+def test_a_size_that_the_template_sets_itself_is_planned_as_it_is() -> None:
+    own = API.replace("}]}}", ", env: [{name: DB_POOL_SIZE, value: %s}]}]}}")
+    (api,) = planned(BUDGET, own % '"9"')["workloads"]
+    assert (api["reason"], api["pool"], api["connections"]["perPod"]) == ("Overridden", {"size": 9, "overflow": 0}, 36)
+
+    too_many = run("-f", "-", stdin="---".join([BUDGET, own % '"15"']))
+    assert too_many.exit_code == 1
+    assert "would need 300 of 190 connections" in too_many.stdout
+    assert "container app sets DB_POOL_SIZE to 15 itself: remove it there to get a share" in too_many.stdout
+
+    unbounded = run("-f", "-", stdin="---".join([BUDGET, own % '"0"']))
+    assert (unbounded.exit_code, unbounded.stdout) == (2, "")
+    assert "spec.workloads[0].env: api: container app sets DB_POOL_SIZE itself to '0'" in unbounded.stderr

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from poolbudget.planning.model import BudgetKey
-from poolbudget.planning.pools import split
+from poolbudget.planning.profiles import process_pools
 from poolbudget.planning.settings import annotation_key, setting_names, setting_values
 from tests.unit.planning_inputs import budget, workload
 
@@ -17,7 +17,7 @@ DATABASE = {"host": "orders-db", "port": 6543}
 def values(share: int = 8, database: dict[str, Any] | None = None, **fields: Any) -> dict[str, str]:
     one = workload(**fields)
     spec = budget({"name": "api"}, database=database).spec
-    found = setting_values(KEY, spec, one, split(share, one.pool.max_overflow, one.pools))
+    found = setting_values(KEY, spec, one, process_pools(one, share))
     assert list(found) == list(setting_names(spec, one))
     return found
 

@@ -18,7 +18,7 @@ from poolbudget.ledger.model import (
     WORKLOAD_LABEL,
 )
 from poolbudget.planning.model import BudgetKey
-from poolbudget.planning.pools import split
+from poolbudget.planning.profiles import process_pools
 from poolbudget.planning.settings import annotation_key, setting_values
 from poolbudget.planning.sizing import DEFAULT_FLOOR
 from poolbudget.webhook.mutate import Operation, escape
@@ -104,5 +104,5 @@ def _floor(pod: Mapping[str, Any], spec: PoolBudgetSpec | None) -> dict[str, str
         workload = Workload(name=name)
         spec = PoolBudgetSpec(max_connections=1, reserved_connections=0, workloads=[workload])
     share = workload.min_per_process or min(DEFAULT_FLOOR, workload.max_per_process)
-    pools = split(max(share, len(workload.pools or ())), workload.pool.max_overflow, workload.pools)
+    pools = process_pools(workload, max(share, len(workload.pools or ())))
     return setting_values(budget_key(pod), spec, workload, pools)

@@ -28,6 +28,7 @@ Plans = Mapping[BudgetKey, ServerPlan]
 UNPLANNABLE = {
     "TargetNotFound": "targetRef",
     "ProcessesUnknown": "processes",
+    "OverrideUnknown": "env",
     "ReplicasUnknown": "maxPods",
     "InvalidProfile": "env.profile",
 }

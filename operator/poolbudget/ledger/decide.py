@@ -85,7 +85,7 @@ def _repeat(claim: Claim, reserved: Reservation) -> Grant | Wait:
 
     The amount must stay, since the patch may also have arrived unseen.
     """
-    if reserved.connections < (needed := claim.bound(max(1, claim.plan.floor))):
+    if reserved.connections < (needed := claim.bound(max(1, claim.floor))):
         message = f"was granted {reserved.connections} before the budget changed and now needs {needed}: delete the pod"
         return Wait(claim.pod, "GrantOutdated", message)
     share = (reserved.connections - claim.plan.workload.extra_per_pod) // claim.processes

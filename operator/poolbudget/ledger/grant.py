@@ -11,16 +11,23 @@ from poolbudget.detection.processes import Unknown
 from poolbudget.ledger.model import Grant, Pod, Wait
 from poolbudget.ledger.room import Room
 from poolbudget.planning.model import WorkloadKey, WorkloadPlan
+from poolbudget.planning.overrides import OverrideError, overrides
 from poolbudget.planning.processes import pod_processes
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What a waiting pod asks for, by its own spec. `replaces`: it belongs to a rollout whose old pods still run."""
+    """What a waiting pod asks for, by its own spec.
+
+    `floor`, `share`: the least and the planned connections of each process. `replaces`: it belongs to a rollout whose
+    old pods still run.
+    """
 
     pod: Pod
     plan: WorkloadPlan
     processes: int
+    floor: int
+    share: int
     replaces: bool
 
     def bound(self, share: int) -> int:
@@ -62,14 +69,14 @@ def grant_one(claim: Claim, room: Room) -> Grant | Wait:
     if not claim.plan.fits:
         return Wait(claim.pod, claim.plan.reason, claim.plan.message)
     available = _available(claim, room)
-    needed = claim.bound(claim.plan.floor)
+    needed = claim.bound(claim.floor)
     if available is None:
         return Wait(claim.pod, "PodsBeyondPlan", _beyond_plan(claim, room))
     if available < needed:
         return Wait(claim.pod, "NoRoom", f"needs {needed}, free {available}")
     # A pod of another revision may run more processes than the plan is made for: it must not take the room of others.
     most = min(available, max(needed, claim.plan.per_pod))
-    share = min(claim.plan.share, (most - claim.plan.workload.extra_per_pod) // claim.processes)
+    share = min(claim.share, (most - claim.plan.workload.extra_per_pod) // claim.processes)
     grant = Grant(claim.pod, claim.bound(share), share)
     room.take(claim.plan.key, grant.connections)
     return grant
@@ -81,8 +88,12 @@ def _claim(pod: Pod, plan: WorkloadPlan | None, held_revisions: set[str | None])
     processes = pod_processes(plan.workload, pod.spec)
     if isinstance(processes, Unknown):
         return Wait(pod, "ProcessesUnknown", processes.message)
+    try:
+        floor, share = overrides(plan.workload, pod.spec).bounds(plan.floor, plan.share)
+    except OverrideError as error:
+        return Wait(pod, "OverrideUnknown", str(error))
     newest = plan.revision is None or pod.revision == plan.revision
-    return Claim(pod, plan, processes.count, replaces=newest and bool(held_revisions - {pod.revision}))
+    return Claim(pod, plan, processes.count, floor, share, replaces=newest and bool(held_revisions - {pod.revision}))
 
 
 def _available(claim: Claim, room: Room) -> int | None:

@@ -9,7 +9,8 @@ from poolbudget.api.v1alpha1 import PoolBudgetSpec
 from poolbudget.ledger.model import CONNECTIONS_ANNOTATION, MODE_ANNOTATION, Grant
 from poolbudget.ledger.triage import setting_annotations
 from poolbudget.planning.model import BudgetKey, ServerPlan
-from poolbudget.planning.pools import split
+from poolbudget.planning.overrides import overrides
+from poolbudget.planning.profiles import process_pools
 from poolbudget.planning.settings import annotation_key, setting_values
 
 
@@ -17,7 +18,7 @@ def grant_annotations(grant: Grant, specs: Mapping[BudgetKey, PoolBudgetSpec], p
     """Return the annotations of a granted pod; its share may be smaller than the planned one."""
     planned = plan.workloads[grant.pod.workload]
     budget, workload = grant.pod.workload.budget_key, planned.workload
-    pools = split(grant.share, workload.pool.max_overflow, workload.pools)
+    pools = process_pools(workload, grant.share, overrides(workload, grant.pod.spec).pools)
     values = setting_values(budget, specs[budget], workload, pools)
     wanted = setting_annotations(grant.pod)
     settings = {annotation_key(variable): value for variable, value in values.items()}

@@ -35,10 +35,10 @@ def ceilings(
 ) -> dict[str, int]:
     """Return every limit of the connections per process, keyed by the field of the spec that sets it.
 
-    `most` is the workload's `max` in connections. Demand never lowers the ceiling below the floor; `max` may, and
-    then the workload does not fit.
+    `most` is the workload's `max` in connections. Only `max` may lower the ceiling below the floor, and then the
+    workload does not fit.
     """
-    limits = {"maxPerProcess": workload.max_per_process}
+    limits = {"maxPerProcess": max(floor, workload.max_per_process)}
     if workload.demand is not None:
         limits["demand"] = max(floor, demand_per_process(workload.demand, steady, processes))
     if most is not None:

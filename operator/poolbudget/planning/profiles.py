@@ -3,13 +3,14 @@
 `planning.sizing` asks `misfit` first and then plans with `effects`; `planning.settings` names and fills the variables.
 """
 
+from collections.abc import Mapping
 from difflib import get_close_matches
 
 from poolbudget.api.v1alpha1 import Route, SettingName, Workload
 from poolbudget.detection.podspec import PodSpec
 from poolbudget.detection.profiles import Effects, catalogue
 from poolbudget.planning.model import PoolShare
-from poolbudget.planning.pools import split
+from poolbudget.planning.pools import NOTHING_OWN, OwnPool, split
 
 DEFAULT_PROFILE = "Default"
 
@@ -73,16 +74,9 @@ def floor(of_profile: Effects) -> int:
     return max(of_profile.floor, of_profile.pools * (1 + of_profile.least_overflow))
 
 
-def process_pools(workload: Workload, share: int) -> tuple[PoolShare, ...]:
+def process_pools(workload: Workload, share: int, own: Mapping[str, OwnPool] = NOTHING_OWN) -> tuple[PoolShare, ...]:
     """Return the pools of one process as it is told of them: one stands for all equal ones of an application."""
-    return tuple([told(workload, pool) for pool in split(share, workload.pool.max_overflow, workload.pools)])
-
-
-def told(workload: Workload, pool: PoolShare) -> PoolShare:
-    """Return what an application is told of a pool that has all connections of a process."""
     of_profile = effects(workload)
-    if of_profile.pools == 1 and not of_profile.least_overflow:
-        return pool
-    connections = max((pool.size + pool.overflow) // of_profile.pools, 1 + of_profile.least_overflow)
-    overflow = min(max(workload.pool.max_overflow, of_profile.least_overflow), connections - 1)
-    return PoolShare(pool.name, size=connections - overflow, overflow=overflow)
+    if workload.pools is None:
+        share = max(share // of_profile.pools, 1 + of_profile.least_overflow)
+    return split(share, max(workload.pool.max_overflow, of_profile.least_overflow), workload.pools, own)

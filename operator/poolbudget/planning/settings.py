@@ -6,12 +6,12 @@ reference to an annotation that is not there is an empty string, and `int("")` e
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
 
 from poolbudget.api.v1alpha1 import Database, PoolBudgetSpec, Route, SettingName, Workload
 from poolbudget.planning.model import BudgetKey, PoolShare
-from poolbudget.planning.profiles import effects, told
+from poolbudget.planning.profiles import effects
 
 ANNOTATION_PREFIX = "env.poolbudget.dev/"
 MOST_CHARACTERS = 63
@@ -25,20 +25,23 @@ OF_A_POD = frozenset({SettingName.APPLICATION_NAME, SettingName.HOST, SettingNam
 
 def setting_names(spec: PoolBudgetSpec, workload: Workload) -> dict[str, tuple[str, SettingName]]:
     """Return the variables that a pod of the workload gets, in order: name to pool ("" for none) and setting."""
-    pools = [pool.name for pool in workload.pools or ()] or [""]
     variables = _variables(spec, workload)
-    names: dict[str, tuple[str, SettingName]] = {}
-    for pool in pools:
-        prefix = f"{pool.upper().replace('-', '_')}_" if pool else ""
-        names |= {prefix + name: (pool, setting) for setting, name in variables.items() if setting not in OF_A_POD}
-    return names | {name: ("", setting) for setting, name in variables.items() if setting in OF_A_POD}
+    of_pools = {setting: name for setting, name in variables.items() if setting not in OF_A_POD}
+    of_pod = {name: ("", setting) for setting, name in variables.items() if setting in OF_A_POD}
+    return _of_pools(workload, of_pools) | of_pod
+
+
+def pool_variables(workload: Workload, settings: Iterable[SettingName]) -> dict[str, tuple[str, SettingName]]:
+    """Return the variables of such settings of a pool as always have a value, like `setting_names`."""
+    names = {**effects(workload).names, **workload.env.names}
+    return _of_pools(workload, {setting: names[setting] for setting in settings if setting in names})
 
 
 def setting_values(
     budget: BudgetKey, spec: PoolBudgetSpec, workload: Workload, pools: Sequence[PoolShare]
 ) -> dict[str, str]:
-    """Return the value of every variable of `setting_names` for a pod whose processes have these pools."""
-    by_pool = {pool.name: _values_of_a_pool(workload, told(workload, pool)) for pool in pools}
+    """Return the value of every variable of `setting_names` for a pod whose processes are told of these pools."""
+    by_pool = {pool.name: _values_of_a_pool(workload, pool) for pool in pools}
     of_pod = _values_of_a_pod(budget, spec.database, workload)
     return {
         variable: of_pod[setting] if setting in OF_A_POD else by_pool[pool][setting]
@@ -66,6 +69,14 @@ def _shortened(name: str, *, valid: bool = True) -> str:
     digest = sha256(name.encode()).hexdigest()[:HASH_CHARACTERS]
     stem = name[: MOST_CHARACTERS - HASH_CHARACTERS - 1].lstrip("-_.")
     return f"{stem}-{digest}" if stem else digest
+
+
+def _of_pools(workload: Workload, variables: Mapping[SettingName, str]) -> dict[str, tuple[str, SettingName]]:
+    names: dict[str, tuple[str, SettingName]] = {}
+    for pool in [pool.name for pool in workload.pools or ()] or [""]:
+        prefix = f"{pool.upper().replace('-', '_')}_" if pool else ""
+        names |= {prefix + name: (pool, setting) for setting, name in variables.items()}
+    return names
 
 
 def _variables(spec: PoolBudgetSpec, workload: Workload) -> dict[SettingName, str]:

@@ -12,6 +12,7 @@ from poolbudget.detection.processes import Unknown
 from poolbudget.planning.demand import ceilings, most_connections
 from poolbudget.planning.divide import Claim
 from poolbudget.planning.model import Budget, Target, TargetKey, Wish, WorkloadKey, WorkloadPlan
+from poolbudget.planning.overrides import OverrideError, Overrides, overrides
 from poolbudget.planning.processes import pod_processes
 from poolbudget.planning.profiles import effects, misfit, process_pools
 from poolbudget.planning.profiles import floor as profile_floor
@@ -42,6 +43,7 @@ class Sized:
     most: int | None
     revision: str | None
     wishes: tuple[Wish, ...]
+    own: Overrides
 
     @property
     def key(self) -> WorkloadKey:
@@ -71,6 +73,10 @@ def size(budget: Budget, workload: Workload, target: Target | None) -> Sized | W
     processes = pod_processes(workload, target.template if target else None)
     if isinstance(processes, Unknown):
         return _unplanned(key, workload, "ProcessesUnknown", processes.message, target)
+    try:
+        own = overrides(workload, target.template if target else None)
+    except OverrideError as error:
+        return _unplanned(key, workload, "OverrideUnknown", str(error), target, processes.count)
     steady = workload.max_pods or (target.steady if target else None)
     if steady is None and target is not None and target.steady is None:
         return _unplanned(key, workload, "ReplicasUnknown", target.unknown, target, processes.count)
@@ -80,10 +86,13 @@ def size(budget: Budget, workload: Workload, target: Target | None) -> Sized | W
     of_profile = effects(workload)
     default_floor = min(1 if processes.prefork else DEFAULT_FLOOR, workload.max_per_process)
     floor = max(workload.min_per_process or default_floor, len(workload.pools or ()), profile_floor(of_profile))
+    floor, _ = own.bounds(floor, floor)
     if extra := processes.extra + of_profile.extra_per_pod:
         workload = workload.model_copy(update={"extra_per_pod": workload.extra_per_pod + extra})
     most = most_connections(workload.max, budget.spec.max_connections)
     limits = ceilings(workload, most, floor=floor, steady=steady, peak=peak, processes=processes.count)
+    if own.is_fixed:
+        limits = {"its variables": floor} | {name: limit for name, limit in limits.items() if name == "max"}
     claim = Claim(
         key,
         floor,
@@ -103,25 +112,45 @@ def size(budget: Budget, workload: Workload, target: Target | None) -> Sized | W
         most=most,
         revision=target.revision if target else None,
         wishes=wishes(target) if target else (),
+        own=own,
     )
 
 
 def planned(sized: Sized, share: int, safe_max_replicas: int) -> WorkloadPlan:
     """Return the plan of a workload that gets `share` connections for each process."""
     each = f"each of {sized.processes} processes" if sized.processes > 1 else "its process"
-    limit = min(sized.limits, key=lambda name: sized.limits[name])
-    why = f"limited by {limit}" if share == sized.claim.ceiling else "its part of what is usable"
+    why = _why(sized, share)
     pools = effects(sized.workload).pools
     # Equal pools leave a remainder that none of them can have.
     share = max(share - share % pools, sized.claim.floor)
     among = f" in {pools} equal pools" if pools > 1 else ""
     message = f"{each} of a pod gets {share} connections{among}, {why}"
-    return _plan(sized, "FitsDirectly", message, share=share, fits=True, safe_max_replicas=safe_max_replicas)
+    reason = "Overridden" if sized.own.pools else "FitsDirectly"
+    return _plan(sized, reason, _with_own(message, sized), share=share, fits=True, safe_max_replicas=safe_max_replicas)
 
 
 def refused(sized: Sized, reason: str, message: str, safe_max_replicas: int) -> WorkloadPlan:
     """Return the plan of a workload that gets nothing: it shows the floor."""
-    return _plan(sized, reason, message, share=sized.claim.floor, fits=False, safe_max_replicas=safe_max_replicas)
+    return _plan(
+        sized,
+        reason,
+        _with_own(message, sized),
+        share=sized.claim.floor,
+        fits=False,
+        safe_max_replicas=safe_max_replicas,
+    )
+
+
+def _why(sized: Sized, share: int) -> str:
+    if sized.own.is_fixed:
+        return "as its variables say"
+    if share < sized.claim.ceiling:
+        return "its part of what is usable"
+    return f"limited by {min(sized.limits, key=lambda name: sized.limits[name])}"
+
+
+def _with_own(message: str, sized: Sized) -> str:
+    return f"{message}; {sized.own.message}" if sized.own.pools else message
 
 
 def _plan(sized: Sized, reason: str, message: str, *, share: int, fits: bool, safe_max_replicas: int) -> WorkloadPlan:
@@ -140,7 +169,7 @@ def _plan(sized: Sized, reason: str, message: str, *, share: int, fits: bool, sa
         desired=sized.desired,
         floor=sized.claim.floor,
         share=share,
-        pools=process_pools(workload, share),
+        pools=process_pools(workload, share, sized.own.pools),
         per_pod=per_pod,
         planned=sized.peak * per_pod if fits else 0,
         safe_max_replicas=safe_max_replicas,
