@@ -112,6 +112,40 @@ PRECEDENCE = [
     Case("uwsgi: UWSGI_WORKERS", "uwsgi --module app", 2, {"UWSGI_WORKERS": "2"}),
 ]
 
+APPLICATIONS = [
+    Case("airflow: one worker by default", "airflow api-server", 1, ALL_VARIABLES),
+    Case("airflow: the variable", "airflow api-server --proxy-headers", 4, {"AIRFLOW__API__WORKERS": "4"}),
+    Case("airflow: the flag beats the variable", "airflow api-server -w 2", 2, {"AIRFLOW__API__WORKERS": "4"}),
+    Case(
+        "dagster-webserver: one, whatever uvicorn would read", "dagster-webserver -w workspace.yaml", 1, ALL_VARIABLES
+    ),
+    Case("langflow: one by default", "langflow run --host 0.0.0.0", 1, ALL_VARIABLES),
+    Case("langflow: the variable", "python -m langflow run", 3, {"LANGFLOW_WORKERS": "3"}),
+    Case(
+        "langflow: the flag beats variable and file",
+        "langflow run --workers 2 --env-file .env",
+        2,
+        {"LANGFLOW_WORKERS": "3"},
+    ),
+    Case("letta: one by default", "letta server --port 8283", 1, ALL_VARIABLES),
+    Case("letta: the variable", "letta server", 5, {"LETTA_UVICORN_WORKERS": "5"}),
+    Case("litellm: one by default", "litellm --config /app/config.yaml", 1, ALL_VARIABLES),
+    Case(
+        "litellm: NUM_WORKERS", "litellm --port 4000", 8, {"NUM_WORKERS": "8", "DEFAULT_NUM_WORKERS_LITELLM_PROXY": "2"}
+    ),
+    Case("litellm: its default's variable", "litellm", 2, {"DEFAULT_NUM_WORKERS_LITELLM_PROXY": "2"}),
+    Case("litellm: the flag beats the variables", "litellm --num_workers 4", 4, {"NUM_WORKERS": "8"}),
+    Case(
+        "mlflow: four workers and the parent by default, WEB_CONCURRENCY is ignored", "mlflow server", 5, ALL_VARIABLES
+    ),
+    Case("mlflow: MLFLOW_WORKERS and the parent", "mlflow --env-file .env server", 3, {"MLFLOW_WORKERS": "2"}),
+    Case("mlflow: the flag beats the variable", "mlflow server -w 1 --host 0.0.0.0", 2, {"MLFLOW_WORKERS": "2"}),
+    Case("open-webui: one by default, WEB_CONCURRENCY is ignored", "open-webui serve", 1, {"WEB_CONCURRENCY": "3"}),
+    Case("open-webui: UVICORN_WORKERS", "open-webui serve --port 8080", 2, ALL_VARIABLES),
+    Case("prefect: one by default, no variable is read", "prefect server start --host 0.0.0.0", 1, ALL_VARIABLES),
+    Case("prefect: the flag", "prefect --profile prod server start --workers 4", 4),
+]
+
 SPELLINGS = [
     Case("-w N", "gunicorn a:a -w 3", 3),
     Case("-wN", "gunicorn a:a -w3", 3),
@@ -215,6 +249,19 @@ HIDDEN = [
     Hidden("celery -c auto follows the CPUs", "celery -A proj worker -c auto", "--concurrency is 'auto'"),
     Hidden("celery autoscale by variable", "celery -A p worker -c 2", "AUTOSCALE", {"CELERY_WORKER_AUTOSCALE": "9,1"}),
     Hidden("celery multi", "celery multi start 3", "of celery, only worker"),
+    Hidden("airflow's workers by a command", "airflow api-server", "a secret", {"AIRFLOW__API__WORKERS_CMD": "nproc"}),
+    Hidden(
+        "airflow's refresh", "airflow api-server", "rolling refresh", {"AIRFLOW__API__WORKER_REFRESH_INTERVAL": "9"}
+    ),
+    Hidden("another part of airflow", "airflow scheduler", "of airflow, only api-server"),
+    Hidden(
+        "langflow's environment file", "langflow run --env-file .env", "environment file", {"LANGFLOW_WORKERS": "2"}
+    ),
+    Hidden("langflow follows the CPUs", "langflow run --workers -1", "--workers is '-1'"),
+    Hidden("mlflow's environment file", "mlflow --env-file .env server", "an environment file"),
+    Hidden("mlflow serves a model", "mlflow models serve -m m", "of mlflow, only server"),
+    Hidden("prefect's other server commands", "prefect server database upgrade", "of prefect, only server start"),
+    Hidden("NUM_WORKERS from envFrom", "litellm", "NUM_WORKERS may be set by envFrom", env_from=True),
     Hidden("dramatiq follows the CPUs", "dramatiq tasks", "one process per CPU"),
     Hidden("uwsgi with a file", "uwsgi --ini uwsgi.ini -p 3", "a configuration file"),
     Hidden("uwsgi with a positional file", "uwsgi uwsgi.ini", "uwsgi.ini"),
@@ -262,7 +309,9 @@ def container(case: Case | Hidden, name: str = "app") -> Container:
     )
 
 
-@pytest.mark.parametrize("case", [*PRECEDENCE, *SPELLINGS, *WRAPPED, *EXPANDED], ids=lambda case: case.sentence)
+@pytest.mark.parametrize(
+    "case", [*PRECEDENCE, *APPLICATIONS, *SPELLINGS, *WRAPPED, *EXPANDED], ids=lambda case: case.sentence
+)
 def test_the_spec_shows_the_count(case: Case) -> None:
     found = detect([container(case)])
     assert isinstance(found, Processes), found

@@ -5,7 +5,7 @@ of its own precedence; docs/detection.md names the versions at which it was chec
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from poolbudget.detection.command import Command
 from poolbudget.detection.environment import UndetectableError
@@ -27,16 +27,23 @@ from poolbudget.detection.sources import (
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """One way to start a program: its sources by descending precedence, and the option that settles the number."""
+    """One way to start a program: its sources by descending precedence, and the option that settles the number.
+
+    `parents` are processes above the counted ones that open pools of their own.
+    """
 
     sources: tuple[Source, ...]
     option: str = ""
     prefork: bool = False
+    parents: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A program by its subcommands, "" where it has none. `valued` are the options before one that take a value."""
+    """A program by its subcommands of one word or more, "" where it has none.
+
+    `valued` are the options before a subcommand that take a value.
+    """
 
     servers: Mapping[str, Server]
     valued: tuple[str, ...] = ()
@@ -104,6 +111,44 @@ UWSGI = Server(
     )
 )
 
+# The parent's one connection is counted by the profile, whoever says how many workers there are.
+AIRFLOW_API_SERVER = Server(
+    (
+        hidden("a rolling refresh of workers", names=("AIRFLOW__API__WORKER_REFRESH_INTERVAL",)),
+        flag("-w", "--workers"),
+        hidden("a command or a secret", names=("AIRFLOW__API__WORKERS_CMD", "AIRFLOW__API__WORKERS_SECRET")),
+        variable("AIRFLOW__API__WORKERS"),
+        default(1),
+    ),
+    option="--workers",
+)
+MLFLOW_SERVER = Server(
+    (
+        flag("-w", "--workers"),
+        variable("MLFLOW_WORKERS"),
+        hidden("an environment file", options=("--env-file",)),
+        default(4),
+    ),
+    option="--workers",
+    parents=1,
+)
+PREFECT_SERVER = Server((flag("--workers"), default(1)), option="--workers")
+LANGFLOW_RUN = Server(
+    (
+        flag("--workers"),
+        hidden("an environment file", options=("--env-file",)),
+        variable("LANGFLOW_WORKERS"),
+        default(1),
+    ),
+    option="--workers",
+)
+LITELLM = Server(
+    (flag("--num_workers"), variable("NUM_WORKERS"), variable("DEFAULT_NUM_WORKERS_LITELLM_PROXY"), default(1)),
+    option="--num_workers",
+)
+OPEN_WEBUI = Server((variable("UVICORN_WORKERS"), default(1)))
+LETTA = Server((variable("LETTA_UVICORN_WORKERS"), default(1)))
+
 PROGRAMS: Mapping[str, Program] = {
     "uvicorn": Program({"": UVICORN}),
     "fastapi": Program({"run": FASTAPI_RUN, "dev": FASTAPI_DEV}),
@@ -118,6 +163,14 @@ PROGRAMS: Mapping[str, Program] = {
     "rq": Program({"worker": RQ_WORKER, "worker-pool": RQ_POOL}),
     "arq": Program({"": ONE}),
     "uwsgi": Program({"": UWSGI}),
+    "airflow": Program({"api-server": AIRFLOW_API_SERVER}),
+    "dagster-webserver": Program({"": ONE}),
+    "langflow": Program({"run": LANGFLOW_RUN}),
+    "letta": Program({"server": LETTA}),
+    "litellm": Program({"": LITELLM}),
+    "mlflow": Program({"server": MLFLOW_SERVER}, valued=("--env-file",)),
+    "open-webui": Program({"serve": OPEN_WEBUI}),
+    "prefect": Program({"server start": PREFECT_SERVER}, valued=("-p", "--profile")),
 }
 
 
@@ -130,21 +183,23 @@ def count(command: Command) -> tuple[Count, bool]:
         raise UndetectableError(error.reason, server.option) from error
     if found is None:
         raise AssertionError(f"the sources of {command.program} do not end in a default")
-    return found, server.prefork and not found.threads
+    return replace(found, processes=found.processes + server.parents), server.prefork and not found.threads
 
 
 def _server(command: Command) -> Server:
     if command.program not in PROGRAMS:
         raise UndetectableError(f"{command.program!r} is no server whose number of processes is known")
     program = PROGRAMS[command.program]
-    name = "" if "" in program.servers else _subcommand(command.arguments, program.valued)
-    if name not in program.servers:
-        known = ", ".join(program.servers)
-        raise UndetectableError(f"of {command.program}, only {known} have a number of processes that is known")
-    return program.servers[name]
+    words = _operands(command.arguments, program.valued)
+    for name, server in program.servers.items():
+        subcommand = name.split()
+        if words[: len(subcommand)] == subcommand:
+            return server
+    known = ", ".join(program.servers)
+    raise UndetectableError(f"of {command.program}, only {known} have a number of processes that is known")
 
 
-def _subcommand(arguments: tuple[str, ...], valued: tuple[str, ...]) -> str:
-    """Return the first argument that is neither an option nor the value of one."""
+def _operands(arguments: tuple[str, ...], valued: tuple[str, ...]) -> list[str]:
+    """Return the arguments that are neither options nor the value of one, as far as these are known."""
     candidates = zip(("", *arguments), arguments, strict=False)
-    return next((word for before, word in candidates if not word.startswith("-") and before not in valued), "")
+    return [word for before, word in candidates if not word.startswith("-") and before not in valued]
