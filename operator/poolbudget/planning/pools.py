@@ -36,6 +36,8 @@ def split(
     Pools of `own` that are fixed have what they have, and the others divide the rest; if all are, it stays unused.
     Raises ValueError for a share that cannot hold the least of every pool: some pool would open more than is charged.
     """
+    if not pools and not own and share > 0:
+        return (_pool("", share, max_overflow),)
     weights = {pool.name: pool.weight for pool in pools} if pools else {"": 1}
     least = {name: own[name].least if name in own else 1 for name in weights}
     if share < sum(least.values()):
