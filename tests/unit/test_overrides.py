@@ -206,6 +206,13 @@ def test_values_that_do_not_fit_are_named(fields: dict[str, Any], usable: int, r
     assert api.message.endswith("container app sets DB_POOL_SIZE to 15 itself: remove it there to get a share")
 
 
+def test_a_budget_that_does_not_fit_says_once_whose_values_are_set_by_hand() -> None:
+    result, _ = plan_of({"DB_POOL_SIZE": "15"}, replicas=2, usable=50)
+    (message,) = {w.message for w in result.workloads.values()}
+    assert message.startswith("orders would need 64 of 50 connections at the floor, 14 too many: ")
+    assert message.endswith("; api: container app sets DB_POOL_SIZE to 15 itself: remove it there to get a share")
+
+
 def test_a_workload_whose_own_value_bounds_nothing_gets_nothing() -> None:
     _, api = plan_of({"DB_POOL_SIZE": "auto"})
     assert (api.fits, api.reason, api.processes) == (False, "OverrideUnknown", 2)

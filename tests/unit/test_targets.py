@@ -176,6 +176,13 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
+def test_a_container_of_a_knative_service_may_do_without_a_name() -> None:
+    fields = {"spec": {"template": {"spec": {"containers": [{"command": ["uvicorn", "app:app"]}]}}}}
+    template = parse_target(manifest("Service", **fields), None).template
+    assert template is not None
+    assert [(c.name, c.command[0]) for c in template.containers] == [("user-container", "uvicorn")]
+
+
 @pytest.mark.parametrize(("fields", "path"), WRONG.values(), ids=WRONG.keys())
 def test_a_field_of_the_wrong_type_is_named(fields: dict[str, Any], path: str) -> None:
     with pytest.raises(FieldError) as caught:

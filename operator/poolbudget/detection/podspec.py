@@ -8,6 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+UNNAMED_CONTAINER = "user-container"
+"""How Knative, alone in allowing it, calls a container without a name
+(https://knative.dev/docs/serving/configuration/config-defaults/)."""
+
 DEFAULT_CONTAINER_ANNOTATION = "kubectl.kubernetes.io/default-container"
 
 
@@ -68,7 +72,7 @@ def parse_pod_spec(pod: Mapping[str, Any]) -> PodSpec:
 
 def _container(container: Mapping[str, Any]) -> Container:
     return Container(
-        name=container["name"],
+        name=container.get("name") or UNNAMED_CONTAINER,
         command=tuple(container.get("command") or ()),
         args=tuple(container.get("args") or ()),
         env=tuple(_variable(v) for v in container.get("env") or []),

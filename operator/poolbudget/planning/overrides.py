@@ -52,6 +52,10 @@ class Overrides:
         floor = max(floor, self.connections)
         return floor, max(floor, share)
 
+    def added_to(self, message: str) -> str:
+        """Return a message that goes on with what is set by hand, where something is."""
+        return f"{message}; {self.message}" if self.pools else message
+
 
 NO_OVERRIDES = Overrides("", NOTHING_OWN, 0, is_fixed=False)
 

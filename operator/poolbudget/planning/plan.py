@@ -63,7 +63,7 @@ def plan_server(
     sizes = [size(b, w, targets.get(target_key(b, w))) for b in budgets for w in b.spec.workloads]
     claimants = {s.key: s for s in sizes if isinstance(s, Sized) and s.fits_its_max}
     admission = _admit(budgets, claimants.values(), usable, observed)
-    admitted = [s for s in claimants.values() if s.key.budget_key in admission.taken]
+    admitted = [s for s in claimants.values() if s.budget in admission.taken]
     shares = divide([s.claim for s in admitted], usable)
     workloads = {s.key: _decide(s, admission, shares, usable) for s in sizes}
     return ServerPlan(
@@ -97,23 +97,24 @@ def _admit(budgets: Sequence[Budget], claimants: Iterable[Sized], usable: int, o
     """Take budgets, oldest first, as long as all their floors fit beside those already taken."""
     tightest = min(budgets, key=lambda b: (_usable(b, observed), b.key)).key
     floors = {budget.key: 0 for budget in budgets}
+    by_hand = dict.fromkeys(floors, "")
     for sized in claimants:
-        floors[sized.key.budget_key] += sized.claim.floor_cost
+        floors[sized.budget] += sized.claim.floor_cost
+        if sized.own.pools:
+            by_hand[sized.budget] += f"; {sized.key.workload}: {sized.own.message}"
     taken: dict[BudgetKey, int] = {}
     refusals: dict[BudgetKey, tuple[str, str]] = {}
     for budget in sorted(budgets, key=lambda b: (b.created, b.key)):
         need, others = floors[budget.key], sum(taken.values())
+        also = _set_by(tightest, budget.key) + by_hand[budget.key]
         if others + need <= usable:
             taken[budget.key] = need
         elif need > usable or not taken:
-            refusals[budget.key] = (
-                "DoesNotFit",
-                f"{budget.key.name} would need {_excess(need, usable)}{_set_by(tightest, budget.key)}",
-            )
+            message = f"{budget.key.name} would need {_excess(need, usable)}{also}"
+            refusals[budget.key] = ("DoesNotFit", message)
         else:
             older = ", ".join(str(key) for key in taken)
-            message = f"{budget.key.name} and the older {older} would need {_excess(others + need, usable)}"
-            message += _set_by(tightest, budget.key)
+            message = f"{budget.key.name} and the older {older} would need {_excess(others + need, usable)}{also}"
             refusals[budget.key] = ("Conflict", message)
     return Admission(taken, sum(taken.values()), floors, refusals)
 
@@ -136,7 +137,7 @@ def _decide(
     safe = _safe_max_replicas(sized, admission, usable)
     if not sized.fits_its_max:
         return refused(sized, "CeilingBelowFloor", _ceiling_below_floor(sized), safe)
-    if refusal := admission.refused.get(sized.key.budget_key):
+    if refusal := admission.refused.get(sized.budget):
         return refused(sized, *refusal, safe)
     return planned(sized, shares[sized.key], safe)
 
@@ -147,7 +148,7 @@ def _safe_max_replicas(sized: Sized, admission: Admission, usable: int) -> int:
     0 if none does.
     """
     own = sized.claim.floor_cost if sized.fits_its_max else 0
-    room = usable - (admission.beside(sized.key.budget_key) - own)
+    room = usable - (admission.beside(sized.budget) - own)
     most = min(room, sized.most) if sized.most is not None else room
     return max(0, most // sized.pod_floor - (sized.peak - sized.steady))
 
@@ -156,7 +157,8 @@ def _ceiling_below_floor(sized: Sized) -> str:
     needed = sized.peak * sized.pod_floor
     remedy = "raise max, or lower replicas, processes or minPerProcess"
     allowed = f"max allows {sized.most} connections"
-    return f"{allowed} and {sized.peak} pods need {needed} at the floor of {sized.claim.floor}: {remedy}"
+    message = f"{allowed} and {sized.peak} pods need {needed} at the floor of {sized.claim.floor}: {remedy}"
+    return sized.own.added_to(message)
 
 
 def _usable(budget: Budget, observed: Observed | None) -> int:

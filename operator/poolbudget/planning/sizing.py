@@ -11,7 +11,7 @@ from poolbudget.api.v1alpha1 import PoolBudgetSpec, PoolerMode, Workload, Worklo
 from poolbudget.detection.processes import Unknown
 from poolbudget.planning.demand import ceilings, most_connections
 from poolbudget.planning.divide import Claim
-from poolbudget.planning.model import Budget, Target, TargetKey, Wish, WorkloadKey, WorkloadPlan
+from poolbudget.planning.model import Budget, BudgetKey, Target, TargetKey, Wish, WorkloadKey, WorkloadPlan
 from poolbudget.planning.overrides import OverrideError, Overrides, overrides
 from poolbudget.planning.processes import pod_processes
 from poolbudget.planning.profiles import effects, misfit, process_pools
@@ -30,10 +30,11 @@ NEVER_SURGES = frozenset({"StatefulSet", "ReplicaSet", "DaemonSet", "Job", "Cron
 class Sized:
     """A workload that can be planned. `limits`: connections per process, by the field of the spec that sets each.
 
-    `most`: the workload's `max` in connections.
+    `most`: the workload's `max` in connections. `own`: what its containers set themselves.
     """
 
     claim: Claim
+    budget: BudgetKey
     workload: Workload
     processes: int
     steady: int
@@ -103,6 +104,7 @@ def size(budget: Budget, workload: Workload, target: Target | None) -> Sized | W
     )
     return Sized(
         claim=claim,
+        budget=budget.key,
         workload=workload,
         processes=processes.count,
         steady=steady,
@@ -126,19 +128,13 @@ def planned(sized: Sized, share: int, safe_max_replicas: int) -> WorkloadPlan:
     among = f" in {pools} equal pools" if pools > 1 else ""
     message = f"{each} of a pod gets {share} connections{among}, {why}"
     reason = "Overridden" if sized.own.pools else "FitsDirectly"
-    return _plan(sized, reason, _with_own(message, sized), share=share, fits=True, safe_max_replicas=safe_max_replicas)
+    message = sized.own.added_to(message)
+    return _plan(sized, reason, message, share=share, fits=True, safe_max_replicas=safe_max_replicas)
 
 
 def refused(sized: Sized, reason: str, message: str, safe_max_replicas: int) -> WorkloadPlan:
     """Return the plan of a workload that gets nothing: it shows the floor."""
-    return _plan(
-        sized,
-        reason,
-        _with_own(message, sized),
-        share=sized.claim.floor,
-        fits=False,
-        safe_max_replicas=safe_max_replicas,
-    )
+    return _plan(sized, reason, message, share=sized.claim.floor, fits=False, safe_max_replicas=safe_max_replicas)
 
 
 def _why(sized: Sized, share: int) -> str:
@@ -147,10 +143,6 @@ def _why(sized: Sized, share: int) -> str:
     if share < sized.claim.ceiling:
         return "its part of what is usable"
     return f"limited by {min(sized.limits, key=lambda name: sized.limits[name])}"
-
-
-def _with_own(message: str, sized: Sized) -> str:
-    return f"{message}; {sized.own.message}" if sized.own.pools else message
 
 
 def _plan(sized: Sized, reason: str, message: str, *, share: int, fits: bool, safe_max_replicas: int) -> WorkloadPlan:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from poolbudget.detection.podspec import parse_pod_spec
+from poolbudget.detection.podspec import UNNAMED_CONTAINER, parse_pod_spec
 from poolbudget.planning.fields import FieldError, at, count, mapping, said, text
 from poolbudget.planning.model import Target, TargetKey
 from poolbudget.planning.template import check_template
@@ -48,7 +48,7 @@ def parse_target(manifest: Mapping[str, Any], autoscaler_max: int | None) -> Tar
     steady = pods.most if autoscaler_max is None or pods.most is None else max(pods.most, autoscaler_max)
     template = at(manifest, path)
     if template is not None:
-        check_template(template, path)
+        check_template(template, path, UNNAMED_CONTAINER if kind == "Service" else None)
     return Target(
         key=TargetKey(kind, namespace, text(metadata, "name", "", "metadata.name")),
         desired=pods.desired,

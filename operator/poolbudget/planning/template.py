@@ -9,8 +9,11 @@ from typing import Any
 from poolbudget.planning.fields import FieldError, said
 
 
-def check_template(template: Any, path: str) -> None:
-    """Raise FieldError for what the API server would refuse in the part of a template that is read."""
+def check_template(template: Any, path: str, unnamed: str | None = None) -> None:
+    """Raise FieldError for what the API server would refuse in the part of a template that is read.
+
+    `unnamed` is the name of containers without one, where they may do without.
+    """
     spec = _object(_object(template, path).get("spec") or {}, f"{path}.spec")
     metadata = _object(template.get("metadata") or {}, f"{path}.metadata")
     _object(metadata.get("labels") or {}, f"{path}.metadata.labels")
@@ -19,7 +22,7 @@ def check_template(template: Any, path: str) -> None:
         _text(value, f"{path}.metadata.annotations[{name}]")
     for group in ("containers", "initContainers"):
         for where, container in _objects(spec.get(group), f"{path}.spec.{group}"):
-            _check_container(container, where)
+            _check_container({"name": unnamed, **container}, where)
 
 
 def _check_container(container: Mapping[str, Any], path: str) -> None:
