@@ -190,6 +190,8 @@ def _server(command: Command) -> Server:
     if command.program not in PROGRAMS:
         raise UndetectableError(f"{command.program!r} is no server whose number of processes is known")
     program = PROGRAMS[command.program]
+    if "" in program.servers:
+        return program.servers[""]
     words = _operands(command.arguments, program.valued)
     for name, server in program.servers.items():
         subcommand = name.split()
