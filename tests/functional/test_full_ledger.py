@@ -23,7 +23,7 @@ async def test_one_pod_more_than_a_ledger_holds_waits_until_another_is_let_go(sp
 
     api = {"name": "api", "processes": 1, "maxPods": 1}
     await space.apply(budget(space.name, api, maxConnections=6000, reservedConnections=0), deployment("api", 1))
-    (waiting,) = await space.until_pods("api", waiting=1, reason="LedgerFull", seconds=60)
+    (waiting,) = await space.until_pods("api", waiting=1, reason="LedgerFull", seconds=180)
     assert "holds 5000 pods, which is the most: run fewer pods" in notice(waiting)["message"]
     is_full = lambda status: condition(status, "Ready").get("reason") == "LedgerFull"  # noqa: E731
     status = await space.status("orders", is_full, what="the ledger is full")
@@ -32,4 +32,4 @@ async def test_one_pod_more_than_a_ledger_holds_waits_until_another_is_let_go(sp
     victim = next(iter(full.values()))
     forget = await asyncio.create_subprocess_exec(POOLBUDGET, "forget", victim.pod, "-n", victim.namespace)
     assert await forget.wait() == 0
-    await space.until_pods("api", granted=1, seconds=60)
+    await space.until_pods("api", granted=1, seconds=180)

@@ -17,6 +17,7 @@ from poolbudget.cli.running import InputError
 from poolbudget.kube import ApiError, Kube
 from poolbudget.ledger.codec import decode
 from poolbudget.ledger.model import BUDGET_LABEL, Ledger
+from poolbudget.ledger.packing import unpack
 from poolbudget.planning.model import Budget, BudgetKey
 from poolbudget.planning.plan import server_key
 
@@ -158,7 +159,7 @@ async def _find_vanished(kube: Kube, namespace: str, name: str, operator_namespa
     try:
         async for page in kube.pages(f"/api/v1/namespaces/{operator_namespace}/configmaps", labelSelector=LABEL):
             for ledger in page["items"]:
-                for entry in decode(ledger.get("data") or {}).values():
+                for entry in decode(unpack(ledger)).values():
                     if (entry.namespace, entry.pod) == (namespace, name):
                         key = entry.workload.budget_key
                         return Subject(key, await _budget(kube, key), entry.uid)
