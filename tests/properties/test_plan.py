@@ -5,7 +5,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from poolbudget.planning.model import ServerPlan
+from poolbudget.planning.model import Observed, ServerPlan, WorkloadKey
+from poolbudget.planning.plan import plan_server
 from tests.unit.planning_inputs import budget, plan, planned, target
 
 NAMES = ("api", "worker", "beat")
@@ -82,3 +83,24 @@ def test_the_order_in_the_file_changes_nothing(
     shuffled = declared.copy()
     random.shuffle(shuffled)  # type: ignore[attr-defined]
     assert plan_of(shuffled, replicas).workloads == plan_of(declared, replicas).workloads
+
+
+DECLARED = st.tuples(st.integers(9, 60), st.integers(0, 8), st.integers(0, 12))
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(DECLARED, min_size=1, max_size=4))
+def test_a_younger_budget_never_makes_an_older_one_unfit(declared: list[tuple[int, int, int]]) -> None:
+    budgets, targets = [], {}
+    fitting: list[WorkloadKey] = []
+    for age, (maximum, reserved, replicas) in enumerate(declared):
+        name = f"b{age}"
+        fields = {"maxConnections": maximum, "reservedConnections": reserved, "database": {"host": "db"}}
+        budgets.append(budget({"name": name, "processes": 1}, name=name, created=str(age), **fields))
+        key, made = target(name, replicas)
+        targets[key] = made
+        result = plan_server(budgets, targets, Observed(50, 3))
+        assert [key for key in fitting if not result.workloads[key].fits] == []
+        assert result.planned <= result.usable
+        assert result.usable + result.ordinary_reserve + 3 <= 50
+        fitting = [key for key, plan in result.workloads.items() if plan.fits]

@@ -26,6 +26,11 @@ def test_a_replacement_may_also_take_the_slot_of_its_workload() -> None:
     assert Room(two_workloads(), {}, 0).for_replacement(API) == 32 - 2
 
 
+def test_what_a_doubtful_reading_would_take_is_not_granted() -> None:
+    doubtful = replace(two_workloads(), grantable=20)
+    assert Room(doubtful, {}, 0).for_scale_up() == 20 - 2 - 2
+
+
 def test_what_strangers_hold_is_not_there() -> None:
     assert Room(two_workloads(), {}, 5).for_scale_up() == 32 - 2 - 2 - 5
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from poolbudget.planning.model import Budget, BudgetKey, Observed
+from poolbudget.planning.model import Budget, BudgetKey, Observed, ServerPlan
 from poolbudget.planning.plan import plan_server, server_key, usable_connections
 from tests.unit.planning_inputs import NAMESPACE, budget, plan, planned, target
 
@@ -150,7 +150,7 @@ USABLE: dict[str, tuple[Observed | None, int]] = {
 
 @pytest.mark.parametrize(("observed", "usable"), USABLE.values(), ids=USABLE.keys())
 def test_usable(observed: Observed | None, usable: int) -> None:
-    assert usable_connections([budget({"name": "api"}, headroom=10)], observed) == usable
+    assert usable_connections(budget({"name": "api"}, headroom=10), observed) == usable
 
 
 def three_budgets(*replicas: int) -> tuple[list[Budget], dict[Any, Any]]:
@@ -181,14 +181,56 @@ def test_a_budget_that_would_not_fit_even_alone_does_not_fit() -> None:
     assert (planned(result, "b1", "b1").reason, result.conflicts) == ("DoesNotFit", frozenset())
 
 
-def test_a_budget_that_another_one_leaves_too_little_says_which() -> None:
-    large, small = (
-        budget({"name": n, "processes": 1}, name=n, maxConnections=m, database={"host": "db"})
-        for n, m in (("large", 200), ("small", 11))
+def two_budgets(old: dict[str, Any], young: dict[str, Any], *replicas: int) -> ServerPlan:
+    """Plan the budgets `old` and `young` of one server, with one process per pod."""
+    budgets = [
+        budget({"name": name, "processes": 1}, name=name, created=created, database={"host": "db"}, **fields)
+        for name, created, fields in (("old", "1", old), ("young", "2", young))
+    ]
+    return plan_server(budgets[::-1], dict(target(n, r) for n, r in zip(("old", "young"), replicas, strict=True)), None)
+
+
+YOUNG = BudgetKey(NAMESPACE, "young")
+
+
+def test_a_younger_budget_cannot_take_what_older_floors_need_by_a_small_maximum() -> None:
+    result = two_budgets({"maxConnections": 200}, {"maxConnections": 20, "reservedConnections": 0}, 20, 1)
+    assert (planned(result, "old", "old").fits, result.usable, result.conflicts) == (True, 190, frozenset({YOUNG}))
+    assert "young and the older shop/old would need 42 of 20" in planned(result, "young", "young").message
+
+
+def test_a_budget_that_does_not_fit_even_alone_does_not_count() -> None:
+    result = two_budgets({"maxConnections": 200}, {"maxConnections": 11}, 8, 8)
+    assert (planned(result, "old", "old").fits, result.usable) == (True, 190)
+    assert planned(result, "young", "young").reason == "DoesNotFit"
+
+
+def test_the_maximum_of_the_oldest_budget_counts_although_its_floors_do_not_fit() -> None:
+    """Else the server would be given away by the others as soon as its owner asks for too much."""
+    result = two_budgets({"maxConnections": 50}, {"maxConnections": 500}, 30, 30)
+    assert (planned(result, "old", "old").reason, result.usable) == ("DoesNotFit", 40)
+    assert planned(result, "young", "young").message.endswith("of PoolBudget shop/old, the smallest of this server")
+
+
+def test_only_the_reserve_of_the_budget_that_leaves_least_is_set_aside() -> None:
+    result = two_budgets(
+        {"maxConnections": 100, "reservedConnections": 10}, {"maxConnections": 300, "reservedConnections": 90}, 1, 1
     )
-    result = plan_server([large, small], dict(target(n, 8) for n in ("large", "small")), None)
-    assert planned(result, "large", "large").message.endswith("of PoolBudget shop/small, the smallest of this server")
-    assert "of PoolBudget" not in planned(result, "small", "small").message
+    assert (result.usable, result.ordinary_reserve) == (90, 10)
+
+
+@pytest.mark.parametrize(
+    ("least", "grantable"),
+    [
+        pytest.param(None, 90, id="nothing else was read"),
+        pytest.param(Observed(60, 3), 50, id="a smaller server was read and is not yet believed"),
+    ],
+)
+def test_plans_stand_on_what_is_believed_and_grants_on_the_least_that_was_read(
+    least: Observed | None, grantable: int
+) -> None:
+    result = plan_server([budget({"name": "api", "processes": 1})], dict([target("api")]), Observed(100, 3), least)
+    assert (result.usable, result.grantable) == (90, grantable)
 
 
 SERVERS = {

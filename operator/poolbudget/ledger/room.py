@@ -25,7 +25,7 @@ class Room:
     def __init__(self, plan: ServerPlan, ledger: Ledger, elsewhere: int) -> None:
         self._plans: Mapping[WorkloadKey, WorkloadPlan] = plan.workloads
         self._pods = Counter(reservation.workload for reservation in ledger.values())
-        self._free = plan.usable - elsewhere - sum(reservation.connections for reservation in ledger.values())
+        self._free = plan.grantable - elsewhere - sum(reservation.connections for reservation in ledger.values())
         self._slots = {key: self._slot_of(key) for key in self._plans}
         self._all_slots = sum(self._slots.values())
 

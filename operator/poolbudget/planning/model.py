@@ -145,7 +145,9 @@ class ServerPlan:
     """How one server is divided. `usable` may be negative: overcommitment is shown, never clamped.
 
     `needed` is what the floors of all workloads would take. `conflicts` are the budgets that no longer fit beside
-    older ones. `observed` is what the plan took the server to have.
+    older ones. `observed` is what the plan took the server to have. `grantable` is usable or, while a smaller capacity
+    was read and is not yet believed, what that would leave. `ordinary_reserve` is what sessions of nobody may hold for
+    free: the reserve, less what the server keeps for itself.
     """
 
     usable: int
@@ -154,6 +156,8 @@ class ServerPlan:
     workloads: Mapping[WorkloadKey, WorkloadPlan]
     conflicts: frozenset[BudgetKey] = frozenset()
     observed: Observed | None = None
+    grantable: int = 0
+    ordinary_reserve: int = 0
 
     @property
     def fits(self) -> bool:
