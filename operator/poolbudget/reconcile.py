@@ -42,23 +42,23 @@ async def reconcile(server: Server) -> None:
     # 1. Observe: the ledger, pods and controllers, and last the database.
     budgets = tuple(sorted(server.budgets.values(), key=lambda budget: (budget.created, budget.key)))
     ledger = await server.ledger.read()
-    seen = await server.gatherer.gather(budgets, ledger)
+    seen = await server.gatherer.gather(budgets, ledger, server.ledger.capacity)
     namespaces = await server.namespaces.labels(budgets, seen.pods.values())
 
     # 2. Plan: divide what is usable among the workloads.
-    plan = plan_server(budgets, seen.targets, seen.capacity)
+    plan = plan_server(budgets, seen.targets, seen.capacity.believed, seen.capacity.least)
 
     # 3. Decide: what has ended, what starts, what waits, what makes room.
     books = audit(ledger, seen.pods, seen.sessions) if seen.sessions else None
-    elsewhere = books.elsewhere(seen.ordinary_reserve) if books else 0
+    elsewhere = books.elsewhere(plan.ordinary_reserve) if books else 0
     specs = {budget.key: budget.spec for budget in budgets}
-    snapshot = Snapshot(specs, plan, ledger, seen.pods, seen.gone, seen.sessions, elsewhere, namespaces)
+    snapshot = Snapshot(specs, plan, ledger, seen.pods, seen.gone, seen.sessions, elsewhere, namespaces, seen.boots)
     decision, now = decide(snapshot), time.monotonic()
     stuck = server.unscheduled.lasting(decision.ledger, seen.pods, now)
     yielding = server.unscheduled.due(stuck, snapshot, decision, now)
 
     # 4. Act: the ledger first, for what is not written down is not given.
-    await server.ledger.write(decision.ledger)
+    await server.ledger.write(decision.ledger, seen.capacity.believed)
     started = await server.pods.start(
         [(grant.pod, grant_annotations(grant, specs, plan)) for grant in decision.grants]
         + [(pod, {}) for pod in decision.opened]
@@ -69,7 +69,7 @@ async def reconcile(server: Server) -> None:
     # 5. Report: on the pods that wait, on the budgets, in the metrics.
     await server.pods.explain(decision.waits)
     exceeding = server.excess.lasting(books, now) if books else ()
-    found = Findings(plan, decision, seen.pods, books, exceeding, stuck, elsewhere, seen.blind)
+    found = Findings(plan, decision, seen.pods, books, exceeding, stuck, elsewhere, seen.blind, seen.checks_clients)
     for budget in budgets:
         await server.status.write(budget.key, budget.generation, live_status(budget, found), conditions(budget, found))
     record_round(server.name, plan.usable, found.committed, len(decision.waits), started)

@@ -14,12 +14,18 @@ from poolbudget.ledger.model import Decision, Pod, Reservation
 from poolbudget.planning.model import Budget, Observed, ServerPlan, WorkloadKey
 from poolbudget.planning.status import not_yet_supported, planned_status, workloads_fit
 
+UNCHECKED_CLIENTS = (
+    "; it does not notice clients that vanish in the middle of a query, whose backends then run on beside new ones: set"
+    " client_connection_check_interval (Postgres 14 or newer), 500ms for instance, or keep headroom"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Findings:
     """What one round found out about one server.
 
     `unscheduled`: granted pods that find no node. `blind`: why the database could not be read, as (reason, message).
+    `checks_clients`: the server soon ends a backend whose client vanished.
     """
 
     plan: ServerPlan
@@ -30,10 +36,11 @@ class Findings:
     unscheduled: tuple[Pod, ...]
     elsewhere: int
     blind: tuple[str, str] | None
+    checks_clients: bool = True
 
     @property
     def committed(self) -> int:
-        """Everything that is charged: grants, and what nobody's sessions hold beyond the reserve."""
+        """Everything that is charged: grants, and sessions that no grant covers, beyond the reserve."""
         return self.decision.committed + self.elsewhere
 
 
@@ -95,7 +102,8 @@ def _within_budget(_: Budget, found: Findings) -> NewCondition:
 def _capacity_observed(_: Budget, found: Findings) -> NewCondition:
     if found.blind is not None:
         return NewCondition("CapacityObserved", None if found.blind[0] == "NotConfigured" else False, *found.blind)
-    return NewCondition("CapacityObserved", True, "Observed", _observed(found.plan.observed))
+    advice = "" if found.checks_clients else UNCHECKED_CLIENTS
+    return NewCondition("CapacityObserved", True, "Observed", _observed(found.plan.observed) + advice)
 
 
 def _workloads_fit(budget: Budget, found: Findings) -> NewCondition:

@@ -12,7 +12,7 @@ from contextlib import suppress
 from poolbudget.act.ledger import LedgerConflictError
 from poolbudget.kube import ApiError
 from poolbudget.ledger.codec import LedgerCorruptError
-from poolbudget.ledger.release import keep_what_may_live
+from poolbudget.ledger.release import Evidence, keep_what_may_live
 from poolbudget.metrics import ROUND_FAILURES
 from poolbudget.planning.model import Budget, BudgetKey, TargetKey
 from poolbudget.planning.plan import server_key
@@ -143,7 +143,8 @@ class ServerTask:
 async def _drain(server: Server) -> None:
     """Release what ends at a server that no budget names any more: pods of a deleted budget still run."""
     if ledger := await server.ledger.read():
-        seen = await server.gatherer.gather((), ledger)
-        await server.ledger.write(keep_what_may_live(ledger, seen.pods, seen.gone, seen.sessions))
+        seen = await server.gatherer.gather((), ledger, server.ledger.capacity)
+        evidence = Evidence(seen.pods, seen.gone, seen.boots, seen.sessions)
+        await server.ledger.write(keep_what_may_live(ledger, evidence))
     else:
         await server.ledger.remove()

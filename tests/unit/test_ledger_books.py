@@ -30,10 +30,11 @@ def test_strangers_are_charged_beyond_the_ordinary_reserve(reserve: int, elsewhe
     assert audit({}, {}, Sessions({"10.0.0.9": 5})).elsewhere(reserve) == elsewhere
 
 
-@pytest.mark.parametrize(("backends", "exceeds"), [(4, False), (5, True)])
-def test_a_pod_that_holds_more_than_its_grant_is_named(backends: int, exceeds: bool) -> None:
+@pytest.mark.parametrize(("backends", "beyond"), [(4, 0), (5, 1), (9, 5)])
+def test_a_pod_that_holds_more_than_its_grant_is_named_and_the_rest_is_charged(backends: int, beyond: int) -> None:
     books = audit(CHARGED, pods(running()), Sessions({"10.0.0.1": backends}))
-    assert books.exceeding == (((CHARGED["api-1"], backends),) if exceeds else ())
+    assert books.exceeding == (((CHARGED["api-1"], backends),) if beyond else ())
+    assert books.elsewhere(ordinary_reserve=10) == beyond
 
 
 def test_pods_that_share_an_address_may_hold_what_they_have_together() -> None:

@@ -8,6 +8,10 @@ from tests.unit.ledger_builders import ledger, reservation
 LINE = "4 shop/api-1 shop/orders/api worker 10.0.0.1"
 
 
+def test_the_boot_of_the_node_is_noted_for_a_pod_that_vanished() -> None:
+    assert encode(ledger(reservation(boot="uid-boot"))) == {"api-1": f"{LINE} uid-boot"}
+
+
 def test_a_reservation_is_one_line_that_people_can_read() -> None:
     assert encode(ledger(reservation())) == {"api-1": LINE}
 
@@ -18,6 +22,7 @@ def test_a_reservation_is_one_line_that_people_can_read() -> None:
         pytest.param(reservation(), id="with node and address"),
         pytest.param(reservation(node="", address=""), id="before it is scheduled"),
         pytest.param(reservation(connections=0), id="of nothing"),
+        pytest.param(reservation(boot="uid-boot"), id="of a pod that vanished"),
         pytest.param(reservation(address="fd00::7"), id="with an IPv6 address"),
     ],
 )
@@ -35,7 +40,7 @@ def test_what_is_written_is_read_again(entry: object) -> None:
         pytest.param("4 api-1 shop/orders/api worker -", id="no namespace"),
         pytest.param("4 shop/api-1 orders/api worker -", id="no budget"),
         pytest.param("4 shop/api-1 shop/orders/api worker", id="a field too few"),
-        pytest.param(f"{LINE} more", id="a field too many"),
+        pytest.param(f"{LINE} boot more", id="a field too many"),
     ],
 )
 def test_a_line_that_cannot_be_read_stops_everything_and_is_named(line: str) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import pytest
 
 from poolbudget.ledger.model import Pod
-from poolbudget.ledger.release import Sessions, keep_what_may_live, restore_what_was_granted
+from poolbudget.ledger.release import Boots, Evidence, Sessions, keep_what_may_live, restore_what_was_granted
 from tests.unit.ledger_builders import ledger, pods, reservation, running, waiting
 
 BUSY = Sessions({"10.0.0.1": 3})
@@ -35,37 +35,70 @@ Gone = Mapping[str, Pod | None]
     ],
 )
 def test_what_stays_charged(shown: Pod | None, gone: Gone, sessions: Sessions | None, left: int | None) -> None:
-    kept = keep_what_may_live(ledger(reservation()), pods(shown) if shown else {}, gone, sessions)
+    kept = keep_what_may_live(ledger(reservation()), Evidence(pods(shown) if shown else {}, gone, {}, sessions))
     assert {entry.connections for entry in kept.values()} == (set() if left is None else {left})
+
+
+VANISHED: Gone = {"api-1": None}
+FIRST, SECOND = "uid-boot1", "uid-boot2"
+
+
+@pytest.mark.parametrize(
+    ("noted", "shown", "gone", "boots", "left"),
+    [
+        pytest.param("", None, VANISHED, {"worker": FIRST}, (4, FIRST), id="its boot is noted when it vanished"),
+        pytest.param(FIRST, None, VANISHED, {"worker": FIRST}, (4, FIRST), id="its node has not booted since"),
+        pytest.param(FIRST, None, VANISHED, {"worker": SECOND}, None, id="its node has booted since"),
+        pytest.param(FIRST, None, VANISHED, {"worker": "other-boot1"}, None, id="another node has its node's name"),
+        pytest.param("", None, VANISHED, {"worker": None}, None, id="its node is gone"),
+        pytest.param(FIRST, None, VANISHED, {"worker": None}, None, id="its node went later"),
+        pytest.param(FIRST, None, VANISHED, {}, (4, FIRST), id="its node was not asked for"),
+        pytest.param("", None, {}, {"worker": None}, (4, ""), id="it is not confirmed that it vanished"),
+        pytest.param("", running(), {}, {"worker": None}, (4, ""), id="a pod that exists may be started again"),
+        pytest.param(FIRST, running(), {}, {"worker": SECOND}, (4, FIRST), id="an old cache still shows it"),
+    ],
+)
+def test_a_node_that_booted_or_is_gone_runs_nothing_of_what_had_vanished(
+    noted: str, shown: Pod | None, gone: Gone, boots: Boots, left: tuple[int, str] | None
+) -> None:
+    evidence = Evidence(pods(shown) if shown else {}, gone, boots, None)
+    kept = keep_what_may_live(ledger(reservation(boot=noted)), evidence)
+    assert [(entry.connections, entry.boot) for entry in kept.values()] == ([] if left is None else [left])
+
+
+def test_sessions_that_a_lost_node_left_at_the_database_stay_charged() -> None:
+    kept = keep_what_may_live(ledger(reservation()), Evidence({}, VANISHED, {"worker": None}, BUSY))
+    assert kept["api-1"].connections == 3
 
 
 def test_a_pod_that_vanished_before_it_had_a_node_never_ran() -> None:
     unscheduled = reservation(node="", address="")
-    assert keep_what_may_live(ledger(unscheduled), {}, {"api-1": waiting()}, None) == {}
+    assert keep_what_may_live(ledger(unscheduled), Evidence({}, {"api-1": waiting()}, {}, None)) == {}
 
 
 def test_an_unknown_address_never_settles() -> None:
     unknown = ledger(reservation(address=""))
-    assert keep_what_may_live(unknown, {}, {"api-1": None}, Sessions({}, frozenset({""}))) == unknown
+    nowhere = Sessions({}, frozenset({""}))
+    assert keep_what_may_live(unknown, Evidence({}, {"api-1": None}, {}, nowhere)) == unknown
 
 
 def test_backends_of_an_address_are_those_of_the_pod_that_has_it_now() -> None:
     heir = running("api-2", address="10.0.0.1")
     charged = ledger(reservation(), reservation("api-2", address="10.0.0.1"))
-    kept = keep_what_may_live(charged, pods(running(ended=True), heir), {}, BUSY)
+    kept = keep_what_may_live(charged, Evidence(pods(running(ended=True), heir), {}, {}, BUSY))
     assert kept.keys() == {"api-2"}
 
 
 def test_a_vanished_pod_whose_address_another_has_stays_charged() -> None:
     heir = running("api-2", address="10.0.0.1")
-    kept = keep_what_may_live(ledger(reservation()), pods(heir), {"api-1": None}, SETTLED)
+    kept = keep_what_may_live(ledger(reservation()), Evidence(pods(heir), {"api-1": None}, {}, SETTLED))
     assert kept.keys() == {"api-1"}
 
 
 def test_node_and_address_are_noted_as_soon_as_they_are_known_and_never_lost() -> None:
     unscheduled = reservation(node="", address="")
-    assert keep_what_may_live(ledger(unscheduled), pods(running()), {}, None) == ledger(reservation())
-    assert keep_what_may_live(ledger(reservation()), pods(running(address="")), {}, None) == ledger(reservation())
+    for entry, shown in ((unscheduled, running()), (reservation(), running(address=""))):
+        assert keep_what_may_live(ledger(entry), Evidence(pods(shown), {}, {}, None)) == ledger(reservation())
 
 
 @pytest.mark.parametrize(

@@ -12,11 +12,13 @@ from poolbudget.kube import ApiError, Kube
 from poolbudget.ledger.codec import decode, encode
 from poolbudget.ledger.model import Ledger
 from poolbudget.ledger.packing import pack, unpack
-from poolbudget.planning.model import BudgetKey
+from poolbudget.planning.model import BudgetKey, Observed
 
 CONFIRM_SECONDS = 5.0
 LABEL = "poolbudget.dev/ledger"
 SERVER_ANNOTATION = "poolbudget.dev/server"
+CAPACITY_ANNOTATION = "poolbudget.dev/capacity"
+"""What the server was last believed to have: max_connections, and how many of them it keeps for itself."""
 
 
 class LedgerConflictError(Exception):
@@ -42,6 +44,7 @@ class LedgerStore:
         self.name = f"poolbudget-ledger-{hashlib.sha256(server.encode()).hexdigest()[:16]}"
         self._version: str | None = None
         self._known: Ledger | None = None
+        self.capacity: Observed | None = None
         self._confirmed_at = 0.0
 
     def charges(self, budget: BudgetKey) -> bool:
@@ -60,16 +63,21 @@ class LedgerStore:
                 self._version, self._known, self._confirmed_at = None, self._known or {}, time.monotonic()
         return self._known or {}
 
-    async def write(self, ledger: Ledger) -> None:
-        """Replace the ledger if it is still what `read` gave; else, or in doubt, raise `LedgerConflictError`."""
-        if ledger == self._known and (self._version is not None or not ledger):
+    async def write(self, ledger: Ledger, capacity: Observed | None = None) -> None:
+        """Replace the ledger if it is still what `read` gave; else, or in doubt, raise `LedgerConflictError`.
+
+        `capacity` is noted with it, for the operator to come; None leaves what is noted.
+        """
+        capacity = capacity or self.capacity
+        nothing_new = not ledger if self._version is None else capacity == self.capacity
+        if ledger == self._known and nothing_new:
             return
         known, self._known = self._known, None
         try:
             if self._version is None:
-                self._remember(await self._kube.post(self._collection, self._object(ledger)))
+                self._remember(await self._kube.post(self._collection, self._object(ledger, capacity)))
             else:
-                self._remember(await self._kube.put(f"{self._collection}/{self.name}", self._object(ledger)))
+                self._remember(await self._kube.put(f"{self._collection}/{self.name}", self._object(ledger, capacity)))
         except ApiError as error:
             if error.status == 404:  # deleted by a person: what we know goes on to hold, and is written anew
                 self._version, self._known = None, known
@@ -91,17 +99,26 @@ class LedgerStore:
                 raise
         self._version, self._known = None, {}
 
-    def _object(self, ledger: Ledger) -> dict[str, Any]:
+    def _object(self, ledger: Ledger, capacity: Observed | None) -> dict[str, Any]:
         metadata: dict[str, Any] = {
             "name": self.name,
             "labels": {LABEL: "true"},
             "annotations": {SERVER_ANNOTATION: self._server},
         }
+        if capacity is not None:
+            metadata["annotations"][CAPACITY_ANNOTATION] = f"{capacity.max_connections} {capacity.reserved}"
         if self._version is not None:
             metadata["resourceVersion"] = self._version
         return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, **pack(encode(ledger))}
 
     def _remember(self, stored: dict[str, Any]) -> None:
         self._known = decode(unpack(stored))
+        self.capacity = _noted_capacity(stored["metadata"].get("annotations", {}).get(CAPACITY_ANNOTATION, ""))
         self._version = stored["metadata"]["resourceVersion"]
         self._confirmed_at = time.monotonic()
+
+
+def _noted_capacity(text: str) -> Observed | None:
+    """Read what `write` noted; None where a person made something else of it."""
+    words = text.split()
+    return Observed(*map(int, words)) if len(words) == 2 and all(map(str.isdecimal, words)) else None

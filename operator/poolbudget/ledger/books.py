@@ -16,16 +16,21 @@ PATIENCE_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Books:
-    """Sessions by whose they are. `strangers`: at addresses that belong to no charged pod."""
+    """Sessions by whose they are. `strangers`: at addresses that belong to no charged pod.
+
+    `exceeding`: pods that hold more than is charged for their address, `beyond` by so much together. Backends that
+    outlive a container run on beside those of the one that was started in its place.
+    """
 
     total: int
     by_workload: Mapping[WorkloadKey, int]
     strangers: int
     exceeding: tuple[tuple[Reservation, int], ...]
+    beyond: int
 
     def elsewhere(self, ordinary_reserve: int) -> int:
-        """Return what strangers hold beyond the reserve that is kept for them."""
-        return max(0, self.strangers - ordinary_reserve)
+        """Return what no grant covers: of strangers beyond the reserve that is kept for them, of pods beyond theirs."""
+        return max(0, self.strangers - ordinary_reserve) + self.beyond
 
 
 class Excess:
@@ -46,16 +51,17 @@ def audit(ledger: Ledger, pods: Mapping[str, Pod], sessions: Sessions) -> Books:
     hidden = _behind_nodes(ledger, pods)
     by_workload: Counter[WorkloadKey] = Counter()
     exceeding = []
-    strangers = 0
+    strangers = beyond = 0
     for address, backends in sessions.by_address.items():
         charged = holders.get(address, [])
         if not charged:
             strangers += max(0, backends - hidden[address])
             continue
         by_workload[charged[0].workload] += backends
-        if backends > sum(reservation.connections for reservation in charged):
+        if backends > (allowed := sum(reservation.connections for reservation in charged)):
             exceeding.append((charged[0], backends))
-    return Books(sessions.total, by_workload, strangers, tuple(exceeding))
+            beyond += backends - allowed
+    return Books(sessions.total, by_workload, strangers, tuple(exceeding), beyond)
 
 
 def _behind_nodes(ledger: Ledger, pods: Mapping[str, Pod]) -> Counter[str]:

@@ -2,6 +2,7 @@
 
     7f2c…: 32 shop/api-7c9d shop/orders-db/api kind-worker 10.244.0.7
 
+Only the line of a pod that vanished without proof of its end has a sixth word: the instance and boot of its node then.
 Plain words, because people read it with kubectl; short, because 5,000 of them must fit in one object (1 MiB).
 `act.ledger` reads and writes the object.
 """
@@ -29,12 +30,13 @@ def decode(data: Mapping[str, str]) -> dict[str, Reservation]:
 
 
 def _line(r: Reservation) -> str:
-    return f"{r.connections} {r.namespace}/{r.pod} {r.workload} {r.node or _ABSENT} {r.address or _ABSENT}"
+    words = (str(r.connections), f"{r.namespace}/{r.pod}", str(r.workload), r.node or _ABSENT, r.address or _ABSENT)
+    return " ".join((*words, r.boot) if r.boot else words)
 
 
 def _reservation(uid: str, line: str) -> Reservation:
     try:
-        connections, pod, workload, node, address = line.split(" ")
+        connections, pod, workload, node, address, *boot = line.split(" ")
         namespace, name = pod.split("/")
         reservation = Reservation(
             uid=uid,
@@ -44,9 +46,14 @@ def _reservation(uid: str, line: str) -> Reservation:
             workload=WorkloadKey(*workload.split("/")),
             node="" if node == _ABSENT else node,
             address="" if address == _ABSENT else address,
+            boot="".join(boot[:1]),
         )
+        if boot[1:]:
+            raise ValueError(boot)
     except (ValueError, TypeError) as error:
-        raise LedgerCorruptError(f"entry {uid}: {line!r} is not 'connections pod workload node address'") from error
+        raise LedgerCorruptError(
+            f"entry {uid}: {line!r} is not 'connections pod workload node address [boot]'"
+        ) from error
     if reservation.connections < 0:
         raise LedgerCorruptError(f"entry {uid}: {connections} connections")
     return reservation

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from poolbudget.api.v1alpha1 import PoolBudgetSpec
 from poolbudget.ledger.grant import Claim, claims, grant_one
 from poolbudget.ledger.model import MOST_ENTRIES, Decision, Grant, Ledger, Pod, Reservation, Wait
-from poolbudget.ledger.release import Sessions, keep_what_may_live, restore_what_was_granted
+from poolbudget.ledger.release import Boots, Evidence, Sessions, keep_what_may_live, restore_what_was_granted
 from poolbudget.ledger.room import Room
 from poolbudget.ledger.shortage import Shortage
 from poolbudget.ledger.triage import Namespaces, Verdict, triage
@@ -24,9 +24,9 @@ class Snapshot:
     """All that a decision on one server depends on.
 
     `specs` are the budgets of the server; `pods` their labelled pods by uid, and those of deleted budgets; `gone` the
-    pods of the ledger that a quorum read no longer finds, with their last known state; `sessions` what the database
-    shows, read after the pods; `elsewhere` the sessions of nobody beyond the ordinary reserve; `namespaces` the labels
-    of those that a budget selects by label.
+    pods of the ledger that a quorum read no longer finds, with their last known state; `boots` the nodes of these, read
+    after them; `sessions` what the database shows, read last; `elsewhere` the sessions that no grant covers, beyond the
+    ordinary reserve; `namespaces` the labels of those that a budget selects by label.
     """
 
     specs: Mapping[BudgetKey, PoolBudgetSpec]
@@ -37,11 +37,13 @@ class Snapshot:
     sessions: Sessions | None
     elsewhere: int
     namespaces: Namespaces = field(default_factory=dict)
+    boots: Boots = field(default_factory=dict)
 
 
 def decide(snapshot: Snapshot) -> Decision:
     """Release what has ended, repeat grants that may not have arrived, then grant what fits."""
-    ledger = keep_what_may_live(snapshot.ledger, snapshot.pods, snapshot.gone, snapshot.sessions)
+    evidence = Evidence(snapshot.pods, snapshot.gone, snapshot.boots, snapshot.sessions)
+    ledger = keep_what_may_live(snapshot.ledger, evidence)
     restore_what_was_granted(ledger, snapshot.pods)
     waiting = [p for p in snapshot.pods.values() if p.waits and p.workload.budget_key in snapshot.specs]
     verdicts = [(pod, triage(pod, snapshot.specs, snapshot.namespaces)) for pod in waiting]

@@ -70,6 +70,7 @@ class Reservation:
     """What one pod is charged, from before it starts until it is proven to have ended.
 
     `node` and `address` are noted as soon as they are known: they are the only way to ask about a pod that vanished.
+    `boot` is the instance and boot of its node when the pod was first known to have vanished, empty until then.
     """
 
     uid: str
@@ -79,6 +80,7 @@ class Reservation:
     workload: WorkloadKey
     node: str = ""
     address: str = ""
+    boot: str = ""
 
 
 Ledger = Mapping[str, Reservation]

@@ -1,13 +1,21 @@
 """What is taken off the ledger: only what is proven to have ended.
 
 First step of `ledger.decide`. A pod that vanished without proof stays charged: its node may be cut off from the cluster
-and yet run its processes and hold their connections.
+and yet run its processes and hold their connections. What proves that it has ended after all:
+
+- The database has shown no session of its address for the settle time.
+- Its Node is gone, or another instance or boot than it was when the pod was first known to have vanished. An earlier
+  boot would prove nothing: a kubelet that comes back starts the containers of the pods that still exist. (It reports
+  its boot as it comes back, and it starts no pod that the API server no longer has.)
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from poolbudget.ledger.model import Ledger, Pod, Reservation
+
+Boots = Mapping[str, str | None]
+"""By the name of a node: which instance and boot it is now; None where the cluster has no such Node."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,21 +34,30 @@ class Sessions:
         return sum(self.by_address.values())
 
 
-def keep_what_may_live(
-    ledger: Ledger, pods: Mapping[str, Pod], gone: Mapping[str, Pod | None], sessions: Sessions | None
-) -> dict[str, Reservation]:
-    """Return the ledger without what has ended.
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What is known of the pods of a ledger, each part read after the one before.
 
     `pods` are those that the cluster shows, `gone` those that a quorum read has confirmed to exist no more, with
-    their last known state. `sessions` were read after both; None where the database cannot be asked.
+    their last known state. `boots` are the nodes of the latter. `sessions` is None where the database cannot be asked.
     """
-    reused = {pod.address for pod in pods.values() if not pod.ended and pod.address}
+
+    pods: Mapping[str, Pod]
+    gone: Mapping[str, Pod | None]
+    boots: Boots
+    sessions: Sessions | None
+
+
+def keep_what_may_live(ledger: Ledger, evidence: Evidence) -> dict[str, Reservation]:
+    """Return the ledger without what has ended."""
+    reused = {pod.address for pod in evidence.pods.values() if not pod.ended and pod.address}
     kept = {}
     for uid, reservation in ledger.items():
-        pod = pods.get(uid)
-        noted = _note_whereabouts(reservation, pod or gone.get(uid))
-        asked = None if noted.address in reused and not (pod and not pod.ended) else sessions
-        if (remaining := _remaining(noted, pod, gone, asked)) is not None:
+        pod = evidence.pods.get(uid)
+        noted = _note_whereabouts(reservation, pod or evidence.gone.get(uid))
+        foreign = noted.address in reused and not (pod and not pod.ended)
+        known = replace(evidence, sessions=None) if foreign else evidence
+        if (remaining := _remaining(noted, pod, known)) is not None:
             kept[uid] = remaining
     return kept
 
@@ -54,20 +71,26 @@ def restore_what_was_granted(ledger: dict[str, Reservation], pods: Mapping[str, 
             )
 
 
-def _remaining(
-    reservation: Reservation, pod: Pod | None, gone: Mapping[str, Pod | None], sessions: Sessions | None
-) -> Reservation | None:
+def _remaining(reservation: Reservation, pod: Pod | None, known: Evidence) -> Reservation | None:
     """Return what stays charged of one reservation; None if nothing does."""
     if pod is not None:
-        return _backends_left(reservation, sessions) if pod.ended else reservation
-    if reservation.uid not in gone:
+        return _backends_left(reservation, known.sessions) if pod.ended else reservation
+    if reservation.uid not in known.gone:
         return reservation
-    last = gone[reservation.uid]
-    if last is not None and last.gone_for_good:
-        return _backends_left(reservation, sessions)
-    known = bool(reservation.address)
-    vanished_from_database = known and sessions is not None and reservation.address in sessions.settled
-    return None if vanished_from_database else reservation
+    last = known.gone[reservation.uid]
+    if (last is not None and last.gone_for_good) or _ended_with_its_node(reservation, known.boots):
+        return _backends_left(reservation, known.sessions)
+    if known.sessions is not None and reservation.address and reservation.address in known.sessions.settled:
+        return None
+    return replace(reservation, boot=reservation.boot or known.boots.get(reservation.node) or "")
+
+
+def _ended_with_its_node(reservation: Reservation, boots: Boots) -> bool:
+    """Whether the node of a pod that vanished is gone, or has booted since it is known that the pod vanished."""
+    if reservation.node not in boots:
+        return False
+    now = boots[reservation.node]
+    return now is None or reservation.boot not in {"", now}
 
 
 def _backends_left(reservation: Reservation, sessions: Sessions | None) -> Reservation | None:

@@ -16,6 +16,7 @@ import asyncpg
 
 from poolbudget.api.v1alpha1 import Database, TlsMode
 from poolbudget.kube import ApiError, Kube
+from poolbudget.planning.model import Observed
 
 ANSWER_SECONDS = 2.0
 RETRY_SECONDS = 5.0
@@ -35,7 +36,10 @@ CAPACITY = """
 select current_setting('max_connections')::int as max_connections,
        current_setting('superuser_reserved_connections')::int
          + coalesce(current_setting('reserved_connections', true), '0')::int as reserved,
-       pg_has_role(current_user, 'pg_read_all_stats', 'usage') as sees_all
+       pg_has_role(current_user, 'pg_read_all_stats', 'usage') as sees_all,
+       coalesce(current_setting('client_connection_check_interval', true), '0') <> '0'
+         or exists (select from pg_db_role_setting, unnest(setconfig) as setting
+                    where setting ~ '^client_connection_check_interval=.*[1-9]') as checks_clients
 """
 SESSIONS = """
 select coalesce(host(client_addr), '') as address, count(*)::int as backends
@@ -45,11 +49,15 @@ from pg_stat_activity where backend_type = 'client backend' group by 1
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One look at the server. `reserved`: slots that it keeps from ordinary roles. `backends`: by client address."""
+    """One look at the server. `backends`: by client address.
 
-    max_connections: int
-    reserved: int
+    `checks_clients`: for all or some roles it looks, while a query runs, whether the client is still there; without
+    client_connection_check_interval a backend whose client vanished runs on to the end of its query.
+    """
+
+    capacity: Observed
     backends: Mapping[str, int]
+    checks_clients: bool
 
 
 class Unobservable(Exception):  # noqa: N818 - a state that is reported, not a fault of the program
@@ -103,7 +111,8 @@ class Monitor:
                 "MissingPrivilege", "the monitoring role cannot see other sessions: GRANT pg_monitor to it"
             )
         backends = {row["address"]: row["backends"] for row in await self._connection.fetch(SESSIONS)}
-        return Reading(capacity["max_connections"], capacity["reserved"], backends)
+        observed = Observed(capacity["max_connections"], capacity["reserved"])
+        return Reading(observed, backends, capacity["checks_clients"])
 
     async def _connect(self) -> asyncpg.Connection:
         database = self._database

@@ -1,18 +1,20 @@
 """Gather one picture of a server, on which everything of a round is decided.
 
-First step of `reconcile`. The order matters: pods first, then the pods that vanished, then the database, so that what
-the database shows is never older than a pod's end.
+First step of `reconcile`. The order matters: pods first, then the pods that vanished, then the nodes of these, then the
+database: what a node or the database shows is never older than the end of a pod.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from poolbudget.kube import ApiError, Kube
 from poolbudget.ledger.model import Ledger, Pod
-from poolbudget.ledger.release import Sessions
+from poolbudget.ledger.release import Boots, Sessions
 from poolbudget.observe.caches import Caches
 from poolbudget.observe.database import Monitor, Reading, Unobservable
+from poolbudget.planning.capacity import Belief
 from poolbudget.planning.model import Budget, Observed, Target, TargetKey
 
 CONFIRMATIONS_IN_FLIGHT = 16
@@ -22,22 +24,20 @@ CONFIRMATIONS_IN_FLIGHT = 16
 class Observation:
     """What the cluster and the database say of one server now.
 
-    `blind` says why the database could not be read: a CamelCase reason, and what to do.
+    `boots` are the nodes of the pods that are `gone`. `capacity` is what is believed of the server, and what was noted
+    of it before where it cannot be read now. `blind` says why it could not be read: a CamelCase reason, and what to do.
+    `checks_clients`: the server soon ends a backend whose client vanished.
     """
 
     budgets: tuple[Budget, ...]
     targets: Mapping[TargetKey, Target]
     pods: Mapping[str, Pod]
     gone: Mapping[str, Pod | None]
-    capacity: Observed | None
+    boots: Boots
+    capacity: Belief
     sessions: Sessions | None
     blind: tuple[str, str] | None
-
-    @property
-    def ordinary_reserve(self) -> int:
-        """What sessions of nobody may hold for free: the reserve, less what the server keeps for superusers."""
-        reserved = max(budget.spec.reserved_connections for budget in self.budgets)
-        return max(0, reserved - (self.capacity.reserved if self.capacity else 0))
+    checks_clients: bool = True
 
 
 class Gatherer:
@@ -50,24 +50,32 @@ class Gatherer:
         self._watching_since: float | None = None
         self._sees_pods = False
         self._monitor: Monitor | None = None
-        self._last_capacity: Observed | None = None
+        self._capacity: Belief | None = None
         self.last_sessions: Sessions | None = None
 
-    async def gather(self, budgets: tuple[Budget, ...], ledger: Ledger) -> Observation:
-        """Return the picture; raise `ApiError` if a vanished pod cannot be asked for."""
+    async def gather(self, budgets: tuple[Budget, ...], ledger: Ledger, noted: Observed | None) -> Observation:
+        """Return the picture; raise `ApiError` if a vanished pod or its node cannot be asked for.
+
+        `noted` is the capacity that an earlier operator believed in.
+        """
         targets = self._targets(budgets)
         keys = {budget.key for budget in budgets} | {entry.workload.budget_key for entry in ledger.values()}
         pods = {uid: pod for key in keys for uid, pod in self._caches.pods_of(key).items()}
         gone = await self._confirm_gone(ledger, pods)
         for key in keys:
             self._caches.forget_departed(key, ledger)
+        boots = await self._boots({ledger[uid].node for uid in gone} - {""})
         reading = await self._read(budgets)
+        self._capacity = self._capacity or Belief.of(noted)
         if isinstance(reading, Unobservable):
             self._watching_since = self.last_sessions = None
-            return Observation(budgets, targets, pods, gone, self._last_capacity, None, (reading.reason, str(reading)))
-        self._last_capacity = Observed(reading.max_connections, reading.reserved)
+            blind = (reading.reason, str(reading))
+            return Observation(budgets, targets, pods, gone, boots, self._capacity, None, blind)
+        self._capacity = self._capacity.after(reading.capacity, asyncio.get_running_loop().time())
         self.last_sessions = self._sessions(ledger, pods, reading)
-        return Observation(budgets, targets, pods, gone, self._last_capacity, self.last_sessions, None)
+        return Observation(
+            budgets, targets, pods, gone, boots, self._capacity, self.last_sessions, None, reading.checks_clients
+        )
 
     async def _read(self, budgets: tuple[Budget, ...]) -> Reading | Unobservable:
         """Ask the database as the oldest budget that has credentials says."""
@@ -96,24 +104,32 @@ class Gatherer:
     async def _confirm_gone(self, ledger: Ledger, pods: Mapping[str, Pod]) -> dict[str, Pod | None]:
         """Ask the API server for every pod of the ledger that the cache no longer shows."""
         missing = [uid for uid in ledger if uid not in pods and uid not in self._gone]
-        in_flight = asyncio.Semaphore(CONFIRMATIONS_IN_FLIGHT)
-
-        async def exists(uid: str) -> bool:
-            path = f"/api/v1/namespaces/{ledger[uid].namespace}/pods/{ledger[uid].pod}"
-            async with in_flight:
-                try:
-                    found = await self._kube.get(path)
-                except ApiError as error:
-                    if error.status == 404:
-                        return False
-                    raise
-            return bool(found["metadata"]["uid"] == uid)
-
-        for uid, there in zip(missing, await asyncio.gather(*map(exists, missing)), strict=True):
-            if not there:
+        found = await self._ask(f"/api/v1/namespaces/{ledger[uid].namespace}/pods/{ledger[uid].pod}" for uid in missing)
+        for uid, pod in zip(missing, found, strict=True):
+            if pod is None or pod["metadata"]["uid"] != uid:
                 self._gone[uid] = self._caches.departed_of(ledger[uid].workload.budget_key).get(uid)
         self._gone = {uid: last for uid, last in self._gone.items() if uid in ledger}
         return dict(self._gone)
+
+    async def _boots(self, names: set[str]) -> dict[str, str | None]:
+        """Ask the API server which instance and boot the nodes are now."""
+        nodes = await self._ask(f"/api/v1/nodes/{name}" for name in names)
+        return {name: parse_boot(node) if node else None for name, node in zip(names, nodes, strict=True)}
+
+    async def _ask(self, paths: Iterable[str]) -> list[dict[str, Any] | None]:
+        """Read objects from the API server itself (quorum); None where there is none."""
+        in_flight = asyncio.Semaphore(CONFIRMATIONS_IN_FLIGHT)
+
+        async def ask(path: str) -> dict[str, Any] | None:
+            async with in_flight:
+                try:
+                    return await self._kube.get(path)
+                except ApiError as error:
+                    if error.status == 404:
+                        return None
+                    raise
+
+        return await asyncio.gather(*map(ask, paths))
 
     def _sessions(self, ledger: Ledger, pods: Mapping[str, Pod], reading: Reading) -> Sessions:
         """Turn a reading to sessions; an address has settled when it showed no backend all through the settle time.
@@ -134,3 +150,9 @@ class Gatherer:
             if now - max(self._seen.get(address, 0.0), self._watching_since) >= self._settle_time
         }
         return Sessions(reading.backends, frozenset(settled if self._sees_pods else ()))
+
+
+def parse_boot(node: Mapping[str, Any]) -> str:
+    """Return one word for the instance (uid) and the boot of a Node: either changes when its processes have ended."""
+    boot = node.get("status", {}).get("nodeInfo", {}).get("bootID", "")
+    return "-".join((node["metadata"]["uid"], *boot.split()))
