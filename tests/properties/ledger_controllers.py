@@ -5,7 +5,8 @@ names of the quantities are theirs.
 """
 
 from poolbudget.ledger.model import Pod
-from tests.properties.ledger_world import Controller, World
+from tests.properties.ledger_parts import Controller
+from tests.properties.ledger_world import World
 
 
 def act(world: World, controller: Controller) -> bool:

@@ -3,14 +3,19 @@
 `ledger_machine` adds what else can happen and what must hold.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from poolbudget.ledger.model import Grant, Ledger, Pod
 from tests.properties.ledger_controllers import act
 from tests.properties.ledger_operator import Operator, Store
+from tests.properties.ledger_parts import BUDGETS, Controller, workload
 from tests.properties.ledger_settle import settle, slots_missing
-from tests.properties.ledger_world import Controller, World, build, workload
+from tests.properties.ledger_world import World, build
 
 ANY = st.integers(0, 11)
 LEADER = st.integers(0, 1)
@@ -27,7 +32,8 @@ KINDS = {
 def controllers(draw: st.DrawFn, name: str) -> Controller:
     kind, surge, unavailable, recreates = KINDS[draw(st.sampled_from(sorted(KINDS)))]
     replicas, processes = draw(st.integers(1, 3)), draw(st.integers(1, 2))
-    return Controller(name, kind, replicas, surge, unavailable, processes, recreates=recreates)
+    made = Controller(name, kind, replicas, surge, unavailable, processes, recreates=recreates)
+    return replace(made, budget=draw(st.sampled_from((*BUDGETS[:1], *BUDGETS))), extra=draw(st.sampled_from([0, 0, 1])))
 
 
 LIMITS = st.fixed_dictionaries(
@@ -35,7 +41,6 @@ LIMITS = st.fixed_dictionaries(
         "weight": st.sampled_from([1, 2, 4]),
         "max_per_process": st.integers(2, 8),
         "min_per_process": st.integers(1, 2),
-        "extra_per_pod": st.just(0),
         "max": st.sampled_from([None, None, 8, 16, 24]),
     }
 )
@@ -62,6 +67,9 @@ class OperatorMachine(RuleBasedStateMachine):
         for controller in made:
             while act(self.world, controller):
                 pass
+
+    def calm(self) -> None:
+        """Mend what `ledger_outages` broke."""
 
     def pick(self, index: int, *, running: bool | None = None) -> Pod | None:
         pods = [p for p in self.world.pods.values() if running is None or (p.uid in self.world.processes) == running]
@@ -140,17 +148,41 @@ class OperatorMachine(RuleBasedStateMachine):
 
     @rule()
     def rest(self) -> None:
+        self.calm()
         settle(self.world, self.operators[0])
 
-    def note_squeeze(self) -> None:
-        """Note that an edit left running pods so much that the rollout slots are not all there; they may then wait."""
+    @contextmanager
+    def change(self) -> Iterator[None]:
+        """Let people or autoscalers change what is planned.
+
+        When that leaves less usable, what was decided before, and not yet written, counts as decided after. When
+        running pods then hold so much that the rollout slots are not all there, rollouts may wait.
+        """
+        before = self.world.usable
+        yield
+        if self.world.usable < before:
+            self.excuse()
         in_flight = any(operator.round is not None or operator.grants for operator in self.operators)
         unsure = in_flight or bool(self.late_ledgers or self.unlisted)
         self.squeezed |= unsure or slots_missing(self.world, self.store.ledger)
 
+    @contextmanager
+    def outliving(self) -> Iterator[None]:
+        """Let something happen by which earlier containers may hold more: that counts like a capacity that falls."""
+        before = self.world.beyond({})
+        yield
+        if self.world.beyond({}) > before:
+            self.excuse()
+
+    def excuse(self) -> None:
+        """Less is left than before: what is there may stay, and nothing may raise it; what is in flight is dropped."""
+        self.allowed = max(self.allowed, self.exposure())
+        self.late_ledgers.clear()
+        for operator in self.operators:
+            operator.round = None
+
     def exposure(self) -> int:
-        could, charged = self.world.could_open(), self.store.ledger
-        return sum(
-            max(could.get(uid, 0), charged[uid].connections if uid in charged else 0)
-            for uid in could.keys() | charged.keys()
-        )
+        could = self.world.could_open()
+        charged = {uid: entry.connections for uid, entry in self.store.ledger.items()}
+        pods = sum(max(could.get(uid, 0), charged.get(uid, 0)) for uid in could.keys() | charged.keys())
+        return pods + self.world.beyond(charged)

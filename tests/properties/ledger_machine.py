@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import invariant, precondition, rule
 
 from tests.properties.ledger_controllers import act
-from tests.properties.ledger_faults import ANY, LIMITS, OperatorMachine
+from tests.properties.ledger_faults import ANY, LIMITS
+from tests.properties.ledger_outages import OutageMachine
 from tests.properties.ledger_settle import check_settled
 
 
-class LedgerMachine(OperatorMachine):
+class LedgerMachine(OutageMachine):
     """Controllers, kubelets and people beside the operators."""
 
     @rule(index=ANY, actions=st.integers(1, 4))
@@ -70,52 +71,35 @@ class LedgerMachine(OperatorMachine):
         if self.world.lingering:
             del self.world.lingering[sorted(self.world.lingering)[index % len(self.world.lingering)]]
 
-    @rule(index=ANY)
-    def restart_in_place(self, index: int) -> None:
-        if pod := self.pick(index, running=True):
-            self.world.restart(pod.uid)
-
-    @rule(index=ANY)
-    def busy(self, index: int) -> None:
-        if pod := self.pick(index, running=True):
-            process = self.world.processes[pod.uid]
-            process.held = process.bound
-
     @rule(index=ANY, processes=st.sampled_from([1, 1, 2, 3]), rest=st.booleans())
     def roll(self, index: int, processes: int, rest: bool) -> None:
-        self.world.controllers[index % len(self.world.controllers)].roll(processes)
-        self.note_squeeze()
+        with self.change():
+            self.world.controllers[index % len(self.world.controllers)].roll(processes)
         if rest:
             self.rest()
 
     @rule(index=ANY, replicas=st.integers(0, 4), maximum=st.one_of(st.none(), st.integers(1, 4)), rest=st.booleans())
     def scale(self, index: int, replicas: int, maximum: int | None, rest: bool) -> None:
         controller = self.world.controllers[index % len(self.world.controllers)]
-        controller.autoscaler_max = maximum
-        controller.replicas = replicas if maximum is None else min(replicas, maximum)
-        self.note_squeeze()
+        with self.change():
+            controller.autoscaler_max = maximum
+            controller.replicas = replicas if maximum is None else min(replicas, maximum)
         if rest:
             self.rest()
 
     @rule(index=ANY, limits=LIMITS, rest=st.booleans())
     def edit_workload(self, index: int, limits: dict[str, object], rest: bool) -> None:
-        self.world.set_workload(self.world.controllers[index % len(self.world.controllers)].name, **limits)
-        self.note_squeeze()
+        with self.change():
+            self.world.set_workload(self.world.controllers[index % len(self.world.controllers)], **limits)
         if rest:
             self.rest()
 
-    @rule(usable=st.integers(8, 40))
-    def edit_usable(self, usable: int) -> None:
-        """What was decided before the capacity fell, and not yet written, counts as decided after."""
-        if usable < self.world.usable:
-            self.allowed = self.exposure()
-            self.late_ledgers.clear()
-            for operator in self.operators:
-                operator.round = None
-        self.world.set_spec(max_connections=usable)
-        self.note_squeeze()
+    @rule(index=ANY, usable=st.integers(8, 40))
+    def edit_usable(self, index: int, usable: int) -> None:
+        with self.change():
+            self.world.set_spec(self.world.budgets[index % len(self.world.budgets)].key, max_connections=usable)
 
-    @precondition(lambda self: self.world.processes.keys() <= self.world.pods.keys())
+    @precondition(lambda self: self.world.processes.keys() <= self.world.listed.keys())
     @rule()
     def delete_ledger(self) -> None:
         """A person deletes the ledger; nothing is on its way, and all that runs can be seen until it is restored."""
@@ -131,7 +115,7 @@ class LedgerMachine(OperatorMachine):
     @invariant()
     def stays_within_usable(self) -> None:
         type(self).steps += 1
-        could = sum(self.world.could_open().values())
+        could = sum(self.world.could_open().values()) + self.world.beyond({})
         exposure = self.exposure()
         self.allowed = max(self.world.usable, min(self.allowed, exposure))
         assert could <= self.allowed, f"pods could open {could} of {self.allowed}"
@@ -150,4 +134,5 @@ class LedgerMachine(OperatorMachine):
             self.store.put(ledger, version)
         for grant in self.late_grants:
             self.world.patch(grant)
+        self.calm()
         check_settled(self.world, self.store, self.operators[0], self.stays_within_usable, squeezed=self.squeezed)

@@ -66,10 +66,10 @@ class Operator:
 
     def relist(self) -> None:
         """Take in the present state. Of what vanished unseen only an end is proven: all else may be an old state."""
-        for uid in self.cache.keys() - self.world.pods.keys():
+        for uid in self.cache.keys() - self.world.listed.keys():
             if self.cache[uid].ended:
                 self.departed[uid] = self.cache[uid]
-        self.cache = dict(self.world.pods)
+        self.cache = self.world.listed
         self.seen = len(self.world.log)
 
     def read(self) -> Ledger:
@@ -86,12 +86,13 @@ class Operator:
         for uid in ledger:
             if uid not in self.cache and uid not in self.world.pods:
                 self.gone.setdefault(uid, self.departed.get(uid))
+        gone = {uid: last for uid, last in self.gone.items() if uid in ledger}
+        boots = {ledger[uid].node: self.world.nodes.get(ledger[uid].node) for uid in gone if ledger[uid].node}
         sessions = self.world.sessions()
         plan = self.world.plan()
         elsewhere = audit(ledger, self.cache, sessions).elsewhere(0) if sessions else 0
-        specs = {self.world.budget.key: self.world.budget.spec}
-        gone = {uid: last for uid, last in self.gone.items() if uid in ledger}
-        self.round = decide(Snapshot(specs, plan, ledger, dict(self.cache), gone, sessions, elsewhere))
+        specs = {budget.key: budget.spec for budget in self.world.budgets}
+        self.round = decide(Snapshot(specs, plan, ledger, dict(self.cache), gone, sessions, elsewhere, boots=boots))
         self.grants = []
         return plan, self.round
 

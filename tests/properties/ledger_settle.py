@@ -30,7 +30,7 @@ def settle(world: World, operator: Operator, *, turns: int = MOST_TURNS) -> bool
                 world.start(uid)
         for uid in [uid for uid in world.processes if uid not in world.pods]:
             world.end(uid)
-        world.lingering.clear()
+        world.forget_backends()
         operator.watch(1000)
         operator.run()
         if before == _picture(world, operator):

@@ -1,120 +1,77 @@
-"""The world of the ledger's model: pods as the API server shows them, the processes behind them, and the kubelet.
+"""The world of the ledger's model: pods as the API server shows them, the processes behind them, nodes, the database.
 
 `ledger_controllers` creates and deletes pods, `ledger_operator` grants them, `ledger_machine` lets all of them act in
 any order. What a pod could open is kept apart from what anybody wrote down about it.
 
-Assumptions: a process that lives shows the database at least one backend; an address is given to another pod only
-after the kubelet has reported the end of the pod that had it, and its last backend has ended.
+Assumptions: a process that lives shows a database that answers at least one backend; an address is given to another
+pod only after the kubelet has reported the end of the pod that had it, and its last backend has ended; a Node that is
+deleted runs nothing any more; a kubelet that comes back reports its boot before it starts anything; labels are removed
+from pods that have a node.
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cache
 
-from poolbudget.api.v1alpha1 import PoolBudgetSpec, TargetReference, Workload
-from poolbudget.detection.podspec import Container, PodSpec
+from poolbudget.api.v1alpha1 import PoolBudgetSpec, Workload
 from poolbudget.ledger.model import GATE, Grant, Pod
 from poolbudget.ledger.release import Sessions
-from poolbudget.planning.model import Budget, BudgetKey, ServerPlan, Target, TargetKey, WorkloadKey
+from poolbudget.planning.model import Budget, BudgetKey, ServerPlan
 from poolbudget.planning.plan import plan_server
+from tests.properties.ledger_parts import BUDGETS, UNLIMITED, Controller, Process, template
 
-BUDGET = BudgetKey("shop", "orders")
-UNLIMITED = 1_000_000
-"""What a process opens whose pool size is 0 or less."""
-
-
-@cache
-def template(processes: int) -> PodSpec:
-    """Return a pod spec that detection reads as this many processes."""
-    return PodSpec((Container("app", command=("uvicorn", "app:app", "--workers", str(processes))),))
-
-
-@dataclass
-class Controller:
-    """A controller's declared state, with maxSurge and maxUnavailable.
-
-    `sizes`: pods wanted of each revision; `history`: processes of each revision.
-    """
-
-    name: str
-    kind: str
-    replicas: int
-    surge: int
-    unavailable: int
-    processes: int
-    revision: int = 1
-    autoscaler_max: int | None = None
-    recreates: bool = False
-    sizes: Counter[int] = field(default_factory=Counter)
-    history: dict[int, int] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self.history[self.revision] = self.processes
-
-    def roll(self, processes: int) -> None:
-        """Change the template."""
-        self.revision += 1
-        self.processes = self.history[self.revision] = processes
-
-    @property
-    def key(self) -> WorkloadKey:
-        return WorkloadKey(*BUDGET, self.name)
-
-    @property
-    def target(self) -> Target:
-        steady = max(self.replicas, self.autoscaler_max or 0)
-        target_key = TargetKey(self.kind, BUDGET.namespace, self.name)
-        surges = bool(self.surge) and not self.recreates
-        return Target(target_key, self.replicas, steady, surges, template(self.processes), revision=f"r{self.revision}")
-
-
-@dataclass
-class Process:
-    """What runs on a node. `bound`: the most that it may open, by the settings that it was started with."""
-
-    bound: int
-    address: str
-    held: int
+NODES = ("node-0", "node-1")
 
 
 @dataclass
 class World:
-    """Everything that is true, whoever has noticed it. `log`: every change of a pod, in order, as a watch tells it."""
+    """Everything that is true, whoever has noticed it. `log`: every change of a pod, in order, as a watch tells it.
 
-    budget: Budget
+    `boots`: how often each machine was installed and booted; `nodes`: what of that the API server knows; `cut`: the
+    nodes that cannot reach it. `lingering`: backends of processes that have ended, with their address; `leftover`:
+    backends of an earlier container, at the address of a pod. `hidden`: pods that have lost their labels.
+    """
+
+    budgets: list[Budget]
     controllers: list[Controller]
     pods: dict[str, Pod] = field(default_factory=dict)
     process_counts: dict[str, int] = field(default_factory=dict)
+    extras: dict[str, int] = field(default_factory=dict)
     shares: dict[str, int] = field(default_factory=dict)
     processes: dict[str, Process] = field(default_factory=dict)
     lingering: dict[str, tuple[str, int]] = field(default_factory=dict)
+    leftover: Counter[str] = field(default_factory=Counter)
+    hidden: set[str] = field(default_factory=set)
+    boots: dict[str, int] = field(default_factory=lambda: dict.fromkeys(NODES, 0))
+    nodes: dict[str, str] = field(default_factory=lambda: dict.fromkeys(NODES, "boot-0"))
+    cut: set[str] = field(default_factory=set)
     log: list[tuple[str, Pod | None, Pod]] = field(default_factory=list)
     observed: bool = True
+    away: bool = False
     created: int = 0
 
     @property
     def usable(self) -> int:
-        return self.budget.spec.max_connections
+        return self.plan().usable
 
     # The API server.
 
-    def set_spec(self, **changes: object) -> None:
-        self.budget = replace(self.budget, spec=self.budget.spec.model_copy(update=changes))
+    def set_spec(self, key: BudgetKey, **changes: object) -> None:
+        self.budgets = [replace(b, spec=b.spec.model_copy(update=changes)) if b.key == key else b for b in self.budgets]
 
-    def set_workload(self, name: str, **changes: object) -> None:
-        self.set_spec(
-            workloads=[w.model_copy(update=changes) if w.name == name else w for w in self.budget.spec.workloads]
-        )
+    def set_workload(self, controller: Controller, **changes: object) -> None:
+        spec = next(budget.spec for budget in self.budgets if budget.key == controller.budget)
+        workloads = [w.model_copy(update=changes) if w.name == controller.name else w for w in spec.workloads]
+        self.set_spec(controller.budget, workloads=workloads)
 
     def create(self, controller: Controller, revision: int, processes: int, name: str = "") -> None:
         self.created += 1
         uid = f"u{self.created:04}"
-        self.process_counts[uid] = processes
+        self.process_counts[uid], self.extras[uid] = processes, controller.extra
         self._show(
             Pod(
                 uid,
-                BUDGET.namespace,
+                controller.budget.namespace,
                 name or f"{controller.name}-{self.created}",
                 controller.key,
                 f"2024-01-01T00:00:00.{self.created:06}Z",
@@ -135,7 +92,19 @@ class World:
 
     def remove(self, uid: str) -> None:
         """Take the object away, whatever runs."""
-        self.log.append((uid, None, self.pods.pop(uid)))
+        pod = self.pods.pop(uid)
+        if uid not in self.hidden:
+            self.log.append((uid, None, pod))
+
+    def unlabel(self, uid: str) -> None:
+        """Remove the labels of a pod: a watch that selects by them tells that it was deleted."""
+        self.hidden.add(uid)
+        self.log.append((uid, None, self.pods[uid]))
+
+    @property
+    def listed(self) -> dict[str, Pod]:
+        """What a list of the labelled pods shows."""
+        return {uid: pod for uid, pod in self.pods.items() if uid not in self.hidden}
 
     def patch(self, grant: Grant) -> None:
         """Write a grant to the pod with this uid, if it is there: annotations are replaced, the gate is removed."""
@@ -148,53 +117,84 @@ class World:
     def _show(self, pod: Pod) -> None:
         if self.pods.get(pod.uid) != pod:
             self.pods[pod.uid] = pod
-            self.log.append((pod.uid, pod, pod))
+            if pod.uid not in self.hidden:
+                self.log.append((pod.uid, pod, pod))
 
     # The scheduler and the kubelet.
 
     def schedule(self, uid: str) -> None:
         pod = self.pods[uid]
-        if not pod.gates and not pod.node and not pod.deleting:
-            self._show(replace(pod, node="node"))
+        open_nodes = [node for node in NODES if node in self.nodes and node not in self.cut]
+        if open_nodes and not pod.gates and not pod.node and not pod.deleting:
+            self._show(replace(pod, node=open_nodes[int(uid[1:]) % len(open_nodes)]))
 
     def start(self, uid: str) -> None:
         """Start the processes; the pod gets its address."""
         pod = self.pods[uid]
-        if pod.node and uid not in self.processes and not pod.ended and not pod.deleting:
-            self.processes[uid] = Process(self.bound(uid), address := self._free_address(), 1)
+        reachable = pod.node in self.nodes and pod.node not in self.cut
+        if reachable and uid not in self.processes and not pod.ended and not pod.deleting:
+            address = self._free_address()
+            self.processes[uid] = Process(self.bound(uid), address, pod.node, 0 if self.away else 1)
             self._show(replace(pod, address=address))
 
-    def restart(self, uid: str) -> None:
-        """Restart the container in place: it reads the annotations anew."""
+    def restart(self, uid: str, outlive: int = 0) -> None:
+        """Restart the container in place: it reads the annotations anew; some old backends may run on."""
         if uid in self.processes and uid in self.pods:
-            self.processes[uid].bound = self.bound(uid)
-            self.processes[uid].held = 1
+            process = self.processes[uid]
+            if outlive and self.observed and not self.away:
+                self.leftover[process.address] += min(outlive, process.held)
+            process.bound = self.bound(uid)
+            process.held = 0 if self.away else 1
 
     def end(self, uid: str, outlive: int = 0) -> None:
         """Let a process end; some of its backends may outlive it. The kubelet reports the end, if there is a pod."""
-        process = self.processes.pop(uid, None)
-        if process and outlive and self.observed:
+        process, pod = self.processes.pop(uid, None), self.pods.get(uid)
+        unseen = pod is not None and pod.node in self.cut
+        if process and outlive and self.observed and not self.away and not unseen:
             self.lingering[uid] = (process.address, min(outlive, process.held))
-        if pod := self.pods.get(uid):
+        if pod is not None and not unseen:
             self._show(replace(pod, ended=True))
 
     def bound(self, uid: str) -> int:
         """Return what the processes of a pod open with the settings that its annotations give now."""
         share = self.shares[uid]
-        return self.process_counts[uid] * share if share > 0 else UNLIMITED
+        return self.process_counts[uid] * share + self.extras[uid] if share > 0 else UNLIMITED
 
     def _free_address(self) -> str:
         held = {p.address for p in self.processes.values()} | {p.address for p in self.pods.values() if not p.ended}
-        held |= {address for address, _ in self.lingering.values()}
+        held |= {address for address, _ in self.lingering.values()} | self.leftover.keys()
         held |= {pod.address for _, now, pod in self.log if now is None and not pod.ended}
         return next(a for n in range(1, 10_000) if (a := f"10.0.0.{n}") not in held)
+
+    # Nodes.
+
+    def boot(self, node: str, outlive: int) -> None:
+        """Boot a machine, or another of its name: what ran there has ended; of pods that vanished sessions may stay."""
+        for uid in [uid for uid, process in self.processes.items() if process.node == node]:
+            process = self.processes.pop(uid)
+            if outlive and self.observed and not self.away and uid not in self.pods:
+                self.lingering[uid] = (process.address, min(outlive, process.held))
+        self.boots[node] += 1
+        if node not in self.cut:
+            self.nodes[node] = f"boot-{self.boots[node]}"
+
+    def delete_node(self, node: str) -> None:
+        """Delete a Node whose machine is gone for good; its pods' objects stay for the garbage collector."""
+        self.boot(node, 0)
+        self.cut.discard(node)
+        self.nodes.pop(node, None)
+
+    def reconnect(self, node: str) -> None:
+        """Let the kubelet of a node report again."""
+        self.cut.discard(node)
+        self.nodes[node] = f"boot-{self.boots[node]}"
 
     # The database.
 
     def sessions(self) -> Sessions | None:
-        if not self.observed:
+        if not self.observed or self.away:
             return None
-        backends: Counter[str] = Counter()
+        backends = self.leftover.copy()
         for process in self.processes.values():
             backends[process.address] += process.held
         for address, count in self.lingering.values():
@@ -202,10 +202,27 @@ class World:
         known = {pod.address for _, _, pod in self.log}
         return Sessions(dict(backends), frozenset(known - backends.keys()))
 
+    def go_away(self) -> None:
+        """Stop the server: whatever was connected is not any more."""
+        self.away = True
+        self.forget_backends()
+        for process in self.processes.values():
+            process.held = 0
+
+    def come_back(self) -> None:
+        self.away = False
+        for process in self.processes.values():
+            process.held = max(1, process.held)
+
+    def forget_backends(self) -> None:
+        """Let all backends end that nobody listens to."""
+        self.lingering.clear()
+        self.leftover.clear()
+
     # What is true.
 
     def plan(self) -> ServerPlan:
-        return plan_server([self.budget], {c.target.key: c.target for c in self.controllers}, None)
+        return plan_server(self.budgets, {c.target.key: c.target for c in self.controllers}, None)
 
     def could_open(self) -> dict[str, int]:
         """Return what each pod may open from now on without asking anybody."""
@@ -216,20 +233,24 @@ class World:
             opened[uid] = opened.get(uid, 0) + count
         return opened
 
+    def beyond(self, charged: Mapping[str, int]) -> int:
+        """Return what earlier containers hold beside what their pod may open, or is charged, as far as it shows."""
+        within = {p.address: max(p.bound, charged.get(uid, 0)) - p.held for uid, p in self.processes.items()}
+        return sum(max(0, count - max(0, within.get(address, 0))) for address, count in self.leftover.items())
+
     def of(self, controller: Controller) -> Iterator[Pod]:
         return (pod for pod in list(self.pods.values()) if pod.workload == controller.key)
 
     def is_ready(self, pod: Pod) -> bool:
-        return pod.uid in self.processes and not pod.deleting
+        return pod.uid in self.processes and not pod.deleting and pod.node not in self.cut
 
 
 def build(usable: int, controllers: list[Controller], workloads: list[Workload], *, observed: bool) -> World:
-    """Return a world with one budget and no pods yet."""
-    spec = PoolBudgetSpec(max_connections=usable, reserved_connections=0, workloads=workloads)
-    return World(Budget(BUDGET, spec, created="2024"), controllers, observed=observed)
-
-
-def workload(controller: Controller, **fields: object) -> Workload:
-    """Return the budget's entry for a controller."""
-    reference = TargetReference(kind=controller.kind, name=controller.name)
-    return Workload(name=controller.name, target_ref=reference).model_copy(update=fields)
+    """Return a world with the budgets of the controllers and no pods yet."""
+    budgets = []
+    for age, key in enumerate(BUDGETS):
+        mine = [w for c, w in zip(controllers, workloads, strict=True) if c.budget == key]
+        if mine:
+            spec = PoolBudgetSpec(max_connections=usable, reserved_connections=0, workloads=mine)
+            budgets.append(Budget(key, spec, created=str(age)))
+    return World(budgets, controllers, observed=observed)

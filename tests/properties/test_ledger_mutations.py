@@ -1,6 +1,6 @@
 """The ledger's model catches code that was broken on purpose: every mutation below makes it fail."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -8,10 +8,12 @@ from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from poolbudget.ledger import decide, grant, release
+from poolbudget.ledger.books import Books
 from poolbudget.ledger.grant import Claim
-from poolbudget.ledger.model import Grant, Ledger, Pod, Reservation, Wait
-from poolbudget.ledger.release import Sessions
+from poolbudget.ledger.model import Decision, Grant, Ledger, Pod, Reservation, Wait
+from poolbudget.ledger.release import Evidence
 from poolbudget.ledger.room import Room
+from poolbudget.planning.model import ServerPlan, WorkloadPlan
 from tests.properties.ledger_machine import LedgerMachine
 from tests.properties.ledger_operator import Operator, Store
 
@@ -66,17 +68,74 @@ def repeats_a_grant_with_the_plan_of_today(patch: pytest.MonkeyPatch) -> None:
 
 
 def treats_vanished_as_ended(patch: pytest.MonkeyPatch) -> None:
-    def proven(r: Reservation, pod: Pod | None, gone: Mapping[str, Pod | None], s: Sessions | None) -> object:
-        return None if r.uid in gone else remaining(r, pod, gone, s)
+    def proven(reservation: Reservation, pod: Pod | None, known: Evidence) -> Reservation | None:
+        return None if reservation.uid in known.gone else remaining(reservation, pod, known)
 
     patch.setattr(release, "_remaining", proven)
 
 
 def treats_unseen_as_gone(patch: pytest.MonkeyPatch) -> None:
-    def proven(r: Reservation, pod: Pod | None, gone: Mapping[str, Pod | None], s: Sessions | None) -> object:
-        return None if pod is None else remaining(r, pod, gone, s)
+    def proven(reservation: Reservation, pod: Pod | None, known: Evidence) -> Reservation | None:
+        return None if pod is None else remaining(reservation, pod, known)
 
     patch.setattr(release, "_remaining", proven)
+
+
+def takes_a_node_that_is_there_for_booted(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(release, "_ended_with_its_node", lambda reservation, boots: reservation.node in boots)
+
+
+def notes_the_boot_of_a_node_while_the_pod_exists(patch: pytest.MonkeyPatch) -> None:
+    """By what the API server knows when the ledger is read: the pod may be started again after the next boot."""
+    begin = Operator.begin
+
+    def early(operator: Operator) -> tuple[ServerPlan, Decision]:
+        ledger, nodes = operator.read(), operator.world.nodes
+        operator.known = {uid: replace(r, boot=r.boot or nodes.get(r.node, "")) for uid, r in ledger.items()}
+        return begin(operator)
+
+    patch.setattr(Operator, "begin", early)
+
+
+def never_believes_that_a_node_has_booted(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(release, "_ended_with_its_node", lambda reservation, boots: False)
+
+
+def forgets_sessions_that_a_lost_node_left(patch: pytest.MonkeyPatch) -> None:
+    def at_once(reservation: Reservation, pod: Pod | None, known: Evidence) -> Reservation | None:
+        ended = pod is None and reservation.uid in known.gone and release._ended_with_its_node(reservation, known.boots)
+        return None if ended else remaining(reservation, pod, known)
+
+    patch.setattr(release, "_remaining", at_once)
+
+
+def forgets_what_outlives_a_container(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Books, "elsewhere", lambda books, ordinary_reserve: max(0, books.strangers - ordinary_reserve))
+
+
+def forgets_what_a_pod_opens_outside_its_pools(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(WorkloadPlan, "bound", lambda plan, processes, share: processes * share)
+
+
+def takes_removed_labels_for_a_deletion(patch: pytest.MonkeyPatch) -> None:
+    begin = Operator.begin
+
+    def hasty(operator: Operator) -> tuple[ServerPlan, Decision]:
+        for uid in operator.read().keys() & operator.world.hidden:
+            operator.departed[uid] = operator.gone[uid] = replace(operator.world.pods[uid], ended=True)
+        return begin(operator)
+
+    patch.setattr(Operator, "begin", hasty)
+
+
+def divides_each_budget_as_if_it_were_alone(patch: pytest.MonkeyPatch) -> None:
+    room = Room.__init__
+
+    def alone(self: Room, plan: ServerPlan, ledger: Ledger, elsewhere: int) -> None:
+        newest = max((key.budget for key in plan.workloads), default="")
+        room(self, plan, {uid: entry for uid, entry in ledger.items() if entry.workload.budget == newest}, elsewhere)
+
+    patch.setattr(Room, "__init__", alone)
 
 
 def takes_terminating_for_ended(patch: pytest.MonkeyPatch) -> None:
@@ -94,7 +153,7 @@ def forgets_backends_that_outlive_their_pod(patch: pytest.MonkeyPatch) -> None:
 
 
 def never_releases(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(release, "_remaining", lambda reservation, pod, gone, sessions: reservation)
+    patch.setattr(release, "_remaining", lambda reservation, pod, known: reservation)
 
 
 def does_not_restore_a_deleted_ledger(patch: pytest.MonkeyPatch) -> None:
@@ -141,7 +200,15 @@ MUTATIONS: list[Callable[[pytest.MonkeyPatch], None]] = [
     repeats_a_grant_with_the_plan_of_today,
     treats_vanished_as_ended,
     treats_unseen_as_gone,
+    takes_a_node_that_is_there_for_booted,
+    notes_the_boot_of_a_node_while_the_pod_exists,
+    never_believes_that_a_node_has_booted,
+    forgets_sessions_that_a_lost_node_left,
     takes_terminating_for_ended,
+    takes_removed_labels_for_a_deletion,
+    forgets_what_outlives_a_container,
+    forgets_what_a_pod_opens_outside_its_pools,
+    divides_each_budget_as_if_it_were_alone,
     forgets_backends_that_outlive_their_pod,
     never_releases,
     does_not_restore_a_deleted_ledger,
