@@ -26,6 +26,7 @@ from poolbudget.metrics import LEADING
 from poolbudget.observe.caches import Caches
 from poolbudget.observe.gather import Gatherer
 from poolbudget.observe.namespaces import Namespaces
+from poolbudget.observe.unlabelled import Unlabelled
 from poolbudget.orphans import Orphans
 from poolbudget.planning.model import BudgetKey
 from poolbudget.reconcile import Server
@@ -87,7 +88,7 @@ async def _watch_and_lead(kube: Kube, lease: Lease, options: Options, health: He
     def make(name: str) -> Server:
         return Server(
             name=name,
-            gatherer=Gatherer(kube, caches, options.settle_time),
+            gatherer=Gatherer(kube, caches, unlabelled, options.settle_time),
             namespaces=Namespaces(kube),
             ledger=LedgerStore(kube, options.namespace, name),
             pods=PodWriter(kube, reporter),
@@ -99,11 +100,16 @@ async def _watch_and_lead(kube: Kube, lease: Lease, options: Options, health: He
         servers.wake_budget(key)
         orphans.wake()
 
+    def budgets_changed() -> None:
+        unlabelled.keep(servers.namespaces())
+        orphans.wake()
+
     servers = Servers(make)
     health.sessions = servers.sessions
     caches = Caches(kube, budget_touched, servers.wake_target)
+    unlabelled = Unlabelled(kube, caches)
     orphans = Orphans(caches, servers, PodWriter(kube, reporter))
-    budgets = Budgets(servers, status, orphans.wake)
+    budgets = Budgets(servers, status, budgets_changed)
     async with asyncio.TaskGroup() as group:
         for watch in caches.run():
             group.create_task(watch)
@@ -120,5 +126,6 @@ async def _watch_and_lead(kube: Kube, lease: Lease, options: Options, health: He
         for name in await servers_with_ledger(kube, options.namespace):
             servers.add_server(name)
         log.info("leading: the picture of the cluster is complete")
+        group.create_task(unlabelled.run())
         group.create_task(orphans.run())
         group.create_task(servers.run())

@@ -13,6 +13,7 @@ from poolbudget.act.status import StatusWriter
 from poolbudget.ledger.books import Excess, audit
 from poolbudget.ledger.decide import Snapshot, decide
 from poolbudget.ledger.settings import grant_annotations
+from poolbudget.ledger.unmanaged import charge
 from poolbudget.ledger.unscheduled import Unscheduled
 from poolbudget.metrics import record_round
 from poolbudget.observe.gather import Gatherer
@@ -49,10 +50,13 @@ async def reconcile(server: Server) -> None:
     plan = plan_server(budgets, seen.targets, seen.capacity.believed, seen.capacity.least)
 
     # 3. Decide: what has ended, what starts, what waits, what makes room.
-    books = audit(ledger, seen.pods, seen.sessions) if seen.sessions else None
+    books = audit(ledger, seen.pods, seen.sessions, seen.unmanaged) if seen.sessions else None
     elsewhere = books.elsewhere(plan.ordinary_reserve) if books else 0
     specs = {budget.key: budget.spec for budget in budgets}
-    snapshot = Snapshot(specs, plan, ledger, seen.pods, seen.gone, seen.sessions, elsewhere, namespaces, seen.boots)
+    unmanaged = charge(seen.unmanaged, books.by_unmanaged if books else None, specs)
+    snapshot = Snapshot(
+        specs, plan, ledger, seen.pods, seen.gone, seen.sessions, elsewhere, namespaces, seen.boots, unmanaged
+    )
     decision, now = decide(snapshot), time.monotonic()
     stuck = server.unscheduled.lasting(decision.ledger, seen.pods, now)
     yielding = server.unscheduled.due(stuck, snapshot, decision, now)
@@ -69,7 +73,9 @@ async def reconcile(server: Server) -> None:
     # 5. Report: on the pods that wait, on the budgets, in the metrics.
     await server.pods.explain(decision.waits)
     exceeding = server.excess.lasting(books, now) if books else ()
-    found = Findings(plan, decision, seen.pods, books, exceeding, stuck, elsewhere, seen.blind, seen.checks_clients)
+    found = Findings(
+        plan, decision, seen.pods, books, exceeding, stuck, elsewhere, seen.blind, seen.checks_clients, unmanaged
+    )
     for budget in budgets:
         await server.status.write(budget.key, budget.generation, live_status(budget, found), conditions(budget, found))
     record_round(server.name, plan.usable, found.committed, len(decision.waits), started)

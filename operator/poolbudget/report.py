@@ -9,8 +9,10 @@ from dataclasses import dataclass
 
 from poolbudget.api.conditions import NewCondition
 from poolbudget.api.v1alpha1 import PoolBudgetStatus, WorkloadStatus
+from poolbudget.ledger.adoption import with_unmanaged
 from poolbudget.ledger.books import Books
 from poolbudget.ledger.model import Decision, Pod, Reservation
+from poolbudget.ledger.unmanaged import Charge
 from poolbudget.planning.model import Budget, Observed, ServerPlan, WorkloadKey
 from poolbudget.planning.status import not_yet_supported, planned_status, workloads_fit
 
@@ -37,11 +39,12 @@ class Findings:
     elsewhere: int
     blind: tuple[str, str] | None
     checks_clients: bool = True
+    unmanaged: tuple[Charge, ...] = ()
 
     @property
     def committed(self) -> int:
-        """Everything that is charged: grants, and sessions that no grant covers, beyond the reserve."""
-        return self.decision.committed + self.elsewhere
+        """Everything that is charged: grants, unmanaged pods, and sessions that nothing covers, beyond the reserve."""
+        return self.decision.committed + sum(c.connections for c in self.unmanaged) + self.elsewhere
 
 
 def live_status(budget: Budget, found: Findings) -> PoolBudgetStatus:
@@ -50,14 +53,17 @@ def live_status(budget: Budget, found: Findings) -> PoolBudgetStatus:
     granted: Counter[WorkloadKey] = Counter()
     for reservation in found.decision.ledger.values():
         granted[reservation.workload] += reservation.connections
-    current = Counter(pod.workload for pod in found.pods.values() if not pod.gates and not pod.ended)
+    unmanaged = {charge.pod.uid for charge in found.unmanaged}
+    granted_pods = (p for p in found.pods.values() if not p.gates and not p.ended and p.uid not in unmanaged)
+    current = Counter(pod.workload for pod in granted_pods)
     waiting = Counter(wait.pod.workload for wait in found.decision.waits)
 
     def live(workload: WorkloadStatus) -> WorkloadStatus:
         key = WorkloadKey(*budget.key, workload.name)
         in_use = found.books.by_workload.get(key, 0) if found.books else None
         filled = _filled(workload, current[key], waiting[key], granted[key], in_use)
-        return _without_nodes(filled, [pod for pod in found.unscheduled if pod.workload == key])
+        filled = _without_nodes(filled, [pod for pod in found.unscheduled if pod.workload == key])
+        return with_unmanaged(filled, [c for c in found.unmanaged if c.pod.workload == key])
 
     in_use_at_all = found.books.total if found.books else None
     capacity = status.capacity and status.capacity.model_copy(

@@ -54,6 +54,10 @@ class Servers:
             del task.server.budgets[key]
             task.wake()
 
+    def namespaces(self) -> frozenset[str]:
+        """Return the namespaces that have budgets."""
+        return frozenset(key.namespace for key in self._budgets)
+
     def charges(self, key: BudgetKey) -> bool:
         """Whether pods of the budget stand in a ledger, although it may have been deleted."""
         return any(task.server.ledger.charges(key) for task in self._tasks.values())

@@ -4,11 +4,12 @@ Used for the snapshot (`elsewhere` is charged) and for the report. A session bel
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from poolbudget.ledger.model import Ledger, Pod, Reservation
 from poolbudget.ledger.release import Sessions
+from poolbudget.ledger.unmanaged import UnmanagedPod
 from poolbudget.planning.model import WorkloadKey
 
 PATIENCE_SECONDS = 1.0
@@ -18,14 +19,16 @@ PATIENCE_SECONDS = 1.0
 class Books:
     """Sessions by whose they are. `strangers`: at addresses that belong to no charged pod.
 
-    `exceeding`: pods that hold more than is charged for their address, `beyond` by so much together. Backends that
-    outlive a container run on beside those of the one that was started in its place.
+    `by_unmanaged`: those of pods that never passed admission, by uid. `exceeding`: pods that hold more than is charged
+    for their address, `beyond` by so much together. Backends that outlive a container run on beside those of the one
+    that was started in its place.
     """
 
     total: int
     by_workload: Mapping[WorkloadKey, int]
     strangers: int
     exceeding: tuple[tuple[Reservation, int], ...]
+    by_unmanaged: Mapping[str, int]
     beyond: int
 
     def elsewhere(self, ordinary_reserve: int) -> int:
@@ -45,23 +48,31 @@ class Excess:
         return tuple((r, held) for r, held in books.exceeding if now - self._since[r.uid] >= PATIENCE_SECONDS)
 
 
-def audit(ledger: Ledger, pods: Mapping[str, Pod], sessions: Sessions) -> Books:
-    """Tell apart the sessions of charged pods and those of strangers; name the pods that hold more than their grant."""
+def audit(ledger: Ledger, pods: Mapping[str, Pod], sessions: Sessions, unmanaged: Iterable[UnmanagedPod] = ()) -> Books:
+    """Tell apart the sessions of granted pods, of unmanaged ones and of strangers; name the pods that hold too much."""
     holders = _by_address(ledger, pods)
     hidden = _behind_nodes(ledger, pods)
+    ungranted = {pod.address: pod for pod in unmanaged if pod.address}
     by_workload: Counter[WorkloadKey] = Counter()
+    by_unmanaged: dict[str, int] = {}
     exceeding = []
     strangers = beyond = 0
     for address, backends in sessions.by_address.items():
         charged = holders.get(address, [])
-        if not charged:
-            strangers += max(0, backends - hidden[address])
-            continue
-        by_workload[charged[0].workload] += backends
-        if backends > (allowed := sum(reservation.connections for reservation in charged)):
+        granted = sum(reservation.connections for reservation in charged) if charged else hidden[address]
+        more = max(0, backends - granted)
+        if charged:
+            by_workload[charged[0].workload] += backends - more
+        if pod := ungranted.get(address):
+            by_unmanaged[pod.uid] = more
+            by_workload[pod.workload] += more
+        elif not charged:
+            strangers += more
+        elif more:
+            by_workload[charged[0].workload] += more
             exceeding.append((charged[0], backends))
-            beyond += backends - allowed
-    return Books(sessions.total, by_workload, strangers, tuple(exceeding), beyond)
+            beyond += more
+    return Books(sessions.total, by_workload, strangers, tuple(exceeding), by_unmanaged, beyond)
 
 
 def _behind_nodes(ledger: Ledger, pods: Mapping[str, Pod]) -> Counter[str]:

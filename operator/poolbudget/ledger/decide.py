@@ -8,12 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from poolbudget.api.v1alpha1 import PoolBudgetSpec
+from poolbudget.ledger.adoption import mention_unmanaged
 from poolbudget.ledger.grant import Claim, claims, grant_one
 from poolbudget.ledger.model import MOST_ENTRIES, Decision, Grant, Ledger, Pod, Reservation, Wait
 from poolbudget.ledger.release import Boots, Evidence, Sessions, keep_what_may_live, restore_what_was_granted
 from poolbudget.ledger.room import Room
 from poolbudget.ledger.shortage import Shortage
 from poolbudget.ledger.triage import Namespaces, Verdict, triage
+from poolbudget.ledger.unmanaged import Charge, UnmanagedPod
 from poolbudget.planning.model import BudgetKey, ServerPlan
 
 LEDGER_FULL_REMEDY = "run fewer pods with more processes each, or divide the database among several servers"
@@ -26,7 +28,8 @@ class Snapshot:
     `specs` are the budgets of the server; `pods` their labelled pods by uid, and those of deleted budgets; `gone` the
     pods of the ledger that a quorum read no longer finds, with their last known state; `boots` the nodes of these, read
     after them; `sessions` what the database shows, read last; `elsewhere` the sessions that no grant covers, beyond the
-    ordinary reserve; `namespaces` the labels of those that a budget selects by label.
+    ordinary reserve; `namespaces` the labels of those that a budget selects by label; `unmanaged` what is charged for
+    pods of workloads that never passed admission.
     """
 
     specs: Mapping[BudgetKey, PoolBudgetSpec]
@@ -38,6 +41,7 @@ class Snapshot:
     elsewhere: int
     namespaces: Namespaces = field(default_factory=dict)
     boots: Boots = field(default_factory=dict)
+    unmanaged: tuple[Charge, ...] = ()
 
 
 def decide(snapshot: Snapshot) -> Decision:
@@ -48,8 +52,9 @@ def decide(snapshot: Snapshot) -> Decision:
     waiting = [p for p in snapshot.pods.values() if p.waits and p.workload.budget_key in snapshot.specs]
     verdicts = [(pod, triage(pod, snapshot.specs, snapshot.namespaces)) for pod in waiting]
 
-    room = Room(snapshot.plan, ledger, snapshot.elsewhere)
-    held = [snapshot.pods[uid] for uid in ledger if uid in snapshot.pods]
+    room = Room(snapshot.plan, ledger, snapshot.elsewhere, snapshot.unmanaged)
+    granted = [snapshot.pods[uid] for uid in ledger if uid in snapshot.pods]
+    held: list[Pod | UnmanagedPod] = [*granted, *(charge.pod for charge in snapshot.unmanaged)]
     answers = claims([pod for pod, verdict in verdicts if verdict is Verdict.SIZE], snapshot.plan.workloads, held)
     waits = [answer for answer in (*(v for _, v in verdicts), *answers) if isinstance(answer, Wait)]
     grants: list[Grant] = []
@@ -64,10 +69,18 @@ def decide(snapshot: Snapshot) -> Decision:
     return Decision(
         ledger=ledger,
         grants=tuple(grants),
-        waits=tuple(map(Shortage(ledger, snapshot.pods).explain, waits)) if waits else (),
+        waits=_explained(waits, ledger, snapshot),
         opened=tuple(pod for pod, verdict in verdicts if verdict is Verdict.OPEN),
         recreated=tuple(pod for pod, verdict in verdicts if verdict is Verdict.RECREATE),
     )
+
+
+def _explained(waits: list[Wait], ledger: Ledger, snapshot: Snapshot) -> tuple[Wait, ...]:
+    """Say to those that lack room who has it."""
+    if not waits:
+        return ()
+    shortage = Shortage(ledger, snapshot.pods)
+    return mention_unmanaged(map(shortage.explain, waits), snapshot.unmanaged)
 
 
 def _grant_new(claim: Claim, room: Room, ledger: Ledger) -> Grant | Wait:

@@ -8,8 +8,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from poolbudget.detection.processes import Unknown
+from poolbudget.ledger.adoption import adoption_blocked
 from poolbudget.ledger.model import Grant, Pod, Wait
 from poolbudget.ledger.room import Room
+from poolbudget.ledger.unmanaged import UnmanagedPod
 from poolbudget.planning.model import WorkloadKey, WorkloadPlan
 from poolbudget.planning.overrides import OverrideError, overrides
 from poolbudget.planning.processes import pod_processes
@@ -52,7 +54,7 @@ class Claim:
 
 
 def claims(
-    waiting: Iterable[Pod], plans: Mapping[WorkloadKey, WorkloadPlan], held: Iterable[Pod]
+    waiting: Iterable[Pod], plans: Mapping[WorkloadKey, WorkloadPlan], held: Iterable[Pod | UnmanagedPod]
 ) -> list[Claim | Wait]:
     """Turn waiting pods to claims, or say at once why a pod cannot be sized. `held` are the pods charged now."""
     old_revisions: dict[WorkloadKey, set[str | None]] = {}
@@ -73,6 +75,8 @@ def grant_one(claim: Claim, room: Room) -> Grant | Wait:
     if available is None:
         return Wait(claim.pod, "PodsBeyondPlan", _beyond_plan(claim, room))
     if available < needed:
+        if blocked := adoption_blocked(claim.pod, needed, available, room.unmanaged(claim.plan.key)):
+            return blocked
         return Wait(claim.pod, "NoRoom", f"needs {needed}, free {available}")
     # A pod of another revision may run more processes than the plan is made for: it must not take the room of others.
     most = min(available, max(needed, claim.plan.per_pod))

@@ -27,9 +27,9 @@ class Pod:
     """A labelled pod, as far as grants depend on it.
 
     `ended`: the kubelet reported that no container runs any more or ever will. `spec` is kept only while the pod
-    waits at our gate. `host` is the address of its node. `notice` is the reason and message that its condition shows
-    now. `created` is RFC 3339 and sorts by age; `deleting_since` too, empty where not known. `unschedulable`: the
-    scheduler has found no node for it. `annotated`: it has annotations of any kind.
+    has no grant. `host` is the address of its node. `notice` is the reason and message that its condition shows now.
+    `created` is RFC 3339 and sorts by age; `deleting_since` too, empty where not known. `unschedulable`: the scheduler
+    has found no node for it. `annotated`: it has annotations of any kind.
     """
 
     uid: str

@@ -7,12 +7,15 @@
 - Pods of an older plan may hold more than the plan gives, and keep it until they end. What is free meanwhile goes to
   whoever comes first: if each waited for what others lack, it would stay free.
 - Room for one rollout pod of every workload that surges, at least at its floor, is never lent to a scale-up.
+
+What unmanaged pods take is not there, and not lent to anybody either.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from poolbudget.ledger.model import Ledger
+from poolbudget.ledger.unmanaged import Charge
 from poolbudget.planning.model import ServerPlan, WorkloadKey, WorkloadPlan
 
 
@@ -22,16 +25,24 @@ class Room:
     `elsewhere`: connections held by nobody's pods beyond the ordinary reserve.
     """
 
-    def __init__(self, plan: ServerPlan, ledger: Ledger, elsewhere: int) -> None:
+    def __init__(self, plan: ServerPlan, ledger: Ledger, elsewhere: int, unmanaged: Collection[Charge] = ()) -> None:
         self._plans: Mapping[WorkloadKey, WorkloadPlan] = plan.workloads
         self._pods = Counter(reservation.workload for reservation in ledger.values())
-        self._free = plan.grantable - elsewhere - sum(reservation.connections for reservation in ledger.values())
+        self._unmanaged: dict[WorkloadKey, list[Charge]] = {}
+        for charge in unmanaged:
+            self._unmanaged.setdefault(charge.pod.workload, []).append(charge)
+        granted = sum(reservation.connections for reservation in ledger.values())
+        self._free = plan.grantable - elsewhere - granted - sum(charge.connections for charge in unmanaged)
         self._slots = {key: self._slot_of(key) for key in self._plans}
         self._all_slots = sum(self._slots.values())
 
     def pods(self, key: WorkloadKey) -> int:
         """Pods of the workload that are charged now."""
         return self._pods[key]
+
+    def unmanaged(self, key: WorkloadKey) -> list[Charge]:
+        """Return what is charged for the workload's pods that never passed admission."""
+        return self._unmanaged.get(key, [])
 
     def for_scale_up(self) -> int:
         """Return what another pod may take beside the rollout slots of all workloads.

@@ -14,7 +14,7 @@ from typing import Any
 from poolbudget.api.v1alpha1 import LabelSelector
 from poolbudget.kube import Kube
 from poolbudget.ledger.model import BUDGET_LABEL, Pod
-from poolbudget.observe.pods import parse_pod
+from poolbudget.observe.pods import controller_of, parse_pod
 from poolbudget.observe.watch import Change, ListWatch
 from poolbudget.planning.model import BudgetKey, Target, TargetKey, Wish
 from poolbudget.planning.replicas import autoscaler_wishes, disruption_wish
@@ -35,6 +35,8 @@ PODS = "/api/v1/pods"
 REVISION_ANNOTATION = "deployment.kubernetes.io/revision"
 DEPARTURE_SECONDS = 900.0
 """How long a pod's last state is kept for a leader to come: longer than any fail-over."""
+MOST_ANCESTORS = 3
+"""Of a controller. No known chain is longer, and one that leads back to itself would have no end."""
 TEMPLATE_HASH_LABEL = "pod-template-hash"
 
 
@@ -128,6 +130,22 @@ class Caches:
             target = replace(target, revision=max(revisions, key=lambda template: revisions[template]))
         return target
 
+    def lineage(self, key: TargetKey) -> list[TargetKey]:
+        """Return a controller and those that it belongs to: a ReplicaSet and its Deployment, a Job and its CronJob."""
+        line = [key]
+        for _ in range(MOST_ANCESTORS):
+            watch = self._targets.get(line[-1].kind)
+            target = watch.items.get(line[-1]) if watch else None
+            if target is None or target.owner is None:
+                break
+            line.append(target.owner)
+        return line
+
+    def wake_lineage(self, key: TargetKey) -> None:
+        """Tell of a change of pods that no label names, by the controllers to which they belong."""
+        for controller in self.lineage(key):
+            self._on_target(controller)
+
     def _pod_changed(self, uid: str, change: Change[Pod]) -> None:
         if change.old is not None and change.new is None:
             budget = change.old.workload.budget_key
@@ -175,7 +193,7 @@ class Caches:
 
 def _controller_parser(kind: str) -> Callable[[Mapping[str, Any]], tuple[TargetKey, Target] | None]:
     def parse(raw: Mapping[str, Any]) -> tuple[TargetKey, Target]:
-        target = parse_target({"kind": kind, **raw}, None)
+        target = replace(parse_target({"kind": kind, **raw}, None), owner=controller_of(raw["metadata"]))
         return target.key, target
 
     return parse
@@ -184,13 +202,12 @@ def _controller_parser(kind: str) -> Callable[[Mapping[str, Any]], tuple[TargetK
 def _parse_revision(raw: Mapping[str, Any]) -> tuple[tuple[str, str], tuple[TargetKey, str, int]] | None:
     """Return which Deployment a ReplicaSet belongs to, its template's hash and the revision's number."""
     metadata = raw["metadata"]
-    owner = next((o for o in metadata.get("ownerReferences") or () if o.get("controller")), None)
+    owner = controller_of(metadata)
     template = (metadata.get("labels") or {}).get(TEMPLATE_HASH_LABEL)
     number = (metadata.get("annotations") or {}).get(REVISION_ANNOTATION, "")
-    if owner is None or owner["kind"] != "Deployment" or template is None or not number.isdecimal():
+    if owner is None or owner.kind != "Deployment" or template is None or not number.isdecimal():
         return None
-    deployment = TargetKey("Deployment", metadata["namespace"], owner["name"])
-    return (metadata["namespace"], metadata["name"]), (deployment, template, int(number))
+    return (metadata["namespace"], metadata["name"]), (owner, template, int(number))
 
 
 def _parse_autoscaler(raw: Mapping[str, Any]) -> tuple[tuple[str, str], Autoscaler]:

@@ -12,10 +12,13 @@ from typing import Any
 from poolbudget.kube import ApiError, Kube
 from poolbudget.ledger.model import Ledger, Pod
 from poolbudget.ledger.release import Boots, Sessions
+from poolbudget.ledger.unmanaged import UnmanagedPod, ungranted
 from poolbudget.observe.caches import Caches
 from poolbudget.observe.database import Monitor, Reading, Unobservable
+from poolbudget.observe.unlabelled import Unlabelled
 from poolbudget.planning.capacity import Belief
-from poolbudget.planning.model import Budget, Observed, Target, TargetKey
+from poolbudget.planning.model import Budget, Observed, Target, TargetKey, WorkloadKey
+from poolbudget.planning.sizing import target_key
 
 CONFIRMATIONS_IN_FLIGHT = 16
 
@@ -24,9 +27,10 @@ CONFIRMATIONS_IN_FLIGHT = 16
 class Observation:
     """What the cluster and the database say of one server now.
 
-    `boots` are the nodes of the pods that are `gone`. `capacity` is what is believed of the server, and what was noted
-    of it before where it cannot be read now. `blind` says why it could not be read: a CamelCase reason, and what to do.
-    `checks_clients`: the server soon ends a backend whose client vanished.
+    `unmanaged`: live pods of its workloads that never passed admission. `boots` are the nodes of the pods that are
+    `gone`. `capacity` is what is believed of the server, and what was noted of it before where it cannot be read now.
+    `blind` says why it could not be read: a CamelCase reason, and what to do. `checks_clients`: the server soon ends a
+    backend whose client vanished.
     """
 
     budgets: tuple[Budget, ...]
@@ -37,14 +41,15 @@ class Observation:
     capacity: Belief
     sessions: Sessions | None
     blind: tuple[str, str] | None
+    unmanaged: tuple[UnmanagedPod, ...]
     checks_clients: bool = True
 
 
 class Gatherer:
     """Gathers for one server; remembers what was confirmed gone, and when each address was last seen."""
 
-    def __init__(self, kube: Kube, caches: Caches, settle_time: float) -> None:
-        self._kube, self._caches, self._settle_time = kube, caches, settle_time
+    def __init__(self, kube: Kube, caches: Caches, unlabelled: Unlabelled, settle_time: float) -> None:
+        self._kube, self._caches, self._unlabelled, self._settle_time = kube, caches, unlabelled, settle_time
         self._gone: dict[str, Pod | None] = {}
         self._seen: dict[str, float] = {}
         self._watching_since: float | None = None
@@ -58,6 +63,7 @@ class Gatherer:
 
         `noted` is the capacity that an earlier operator believed in.
         """
+        without_labels = await self._unlabelled.of(_workloads_by_target(budgets))
         targets = self._targets(budgets)
         keys = {budget.key for budget in budgets} | {entry.workload.budget_key for entry in ledger.values()}
         pods = {uid: pod for key in keys for uid, pod in self._caches.pods_of(key).items()}
@@ -65,17 +71,17 @@ class Gatherer:
         for key in keys:
             self._caches.forget_departed(key, ledger)
         boots = await self._boots({ledger[uid].node for uid in gone} - {""})
+        unmanaged = (*ungranted(pods.values(), ledger), *(pod for pod in without_labels if pod.uid not in ledger))
         reading = await self._read(budgets)
         self._capacity = self._capacity or Belief.of(noted)
         if isinstance(reading, Unobservable):
             self._watching_since = self.last_sessions = None
             blind = (reading.reason, str(reading))
-            return Observation(budgets, targets, pods, gone, boots, self._capacity, None, blind)
+            return Observation(budgets, targets, pods, gone, boots, self._capacity, None, blind, unmanaged)
         self._capacity = self._capacity.after(reading.capacity, asyncio.get_running_loop().time())
-        self.last_sessions = self._sessions(ledger, pods, reading)
-        return Observation(
-            budgets, targets, pods, gone, boots, self._capacity, self.last_sessions, None, reading.checks_clients
-        )
+        self.last_sessions = sessions = self._sessions(ledger, pods, reading)
+        seen = (budgets, targets, pods, gone, boots, self._capacity, sessions, None, unmanaged)
+        return Observation(*seen, checks_clients=reading.checks_clients)
 
     async def _read(self, budgets: tuple[Budget, ...]) -> Reading | Unobservable:
         """Ask the database as the oldest budget that has credentials says."""
@@ -94,11 +100,7 @@ class Gatherer:
             return blind
 
     def _targets(self, budgets: tuple[Budget, ...]) -> dict[TargetKey, Target]:
-        keys = {
-            TargetKey(workload.target.kind, budget.key.namespace, workload.target.name)
-            for budget in budgets
-            for workload in budget.spec.workloads
-        }
+        keys = _workloads_by_target(budgets)
         return {key: target for key in keys if (target := self._caches.target(key)) is not None}
 
     async def _confirm_gone(self, ledger: Ledger, pods: Mapping[str, Pod]) -> dict[str, Pod | None]:
@@ -156,3 +158,12 @@ def parse_boot(node: Mapping[str, Any]) -> str:
     """Return one word for the instance (uid) and the boot of a Node: either changes when its processes have ended."""
     boot = node.get("status", {}).get("nodeInfo", {}).get("bootID", "")
     return "-".join((node["metadata"]["uid"], *boot.split()))
+
+
+def _workloads_by_target(budgets: tuple[Budget, ...]) -> dict[TargetKey, WorkloadKey]:
+    """Return whose pods a controller makes: the first workload that names it, if several do."""
+    workloads: dict[TargetKey, WorkloadKey] = {}
+    for budget in budgets:
+        for workload in budget.spec.workloads:
+            workloads.setdefault(target_key(budget, workload), WorkloadKey(*budget.key, workload.name))
+    return workloads

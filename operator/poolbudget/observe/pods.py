@@ -1,6 +1,7 @@
 """Labelled pods, read from the API server's JSON down to what grants depend on.
 
-The operator's pod cache (`observe.caches`) calls `parse_pod` on every object that it lists or watches.
+The operator's pod cache (`observe.caches`) calls `parse_pod` on every object that it lists or watches;
+`observe.unlabelled` reads the same fields of other pods.
 """
 
 from collections.abc import Mapping
@@ -18,7 +19,7 @@ from poolbudget.ledger.model import (
     WORKLOAD_LABEL,
     Pod,
 )
-from poolbudget.planning.model import WorkloadKey
+from poolbudget.planning.model import TargetKey, WorkloadKey
 
 REVISION_LABELS = ("pod-template-hash", "controller-revision-hash", "rollouts-pod-template-hash")
 
@@ -45,21 +46,21 @@ def parse_pod(raw: Mapping[str, Any]) -> tuple[str, Pod] | None:
         host=status.get("hostIP") or "",
         gates=gates,
         deleting="deletionTimestamp" in metadata,
-        ended=_has_ended(status),
+        ended=has_ended(status),
         connections=_number(annotations.get(CONNECTIONS_ANNOTATION)),
-        revision=next((labels[name] for name in REVISION_LABELS if name in labels), None),
-        owner=_controller_kind(metadata),
+        revision=revision_of(labels),
+        owner=owner.kind if (owner := controller_of(metadata)) else "",
         unresolved=UNRESOLVED_ANNOTATION in annotations,
         annotated=bool(annotations),
         deleting_since=_deleting_since(metadata),
         unschedulable=not spec.get("nodeName") and _is_unschedulable(status),
-        spec=parse_pod_spec(raw) if GATE in gates else None,
+        spec=parse_pod_spec(raw) if GATE in gates or CONNECTIONS_ANNOTATION not in annotations else None,
         notice=_notice(status),
     )
     return pod.uid, pod
 
 
-def _has_ended(status: Mapping[str, Any]) -> bool:
+def has_ended(status: Mapping[str, Any]) -> bool:
     """Whether the kubelet has reported that no container runs any more or ever will.
 
     The kubelet writes a terminal phase only after it has stopped all containers; the pod garbage collector also
@@ -75,8 +76,17 @@ def _has_ended(status: Mapping[str, Any]) -> bool:
     return not any("running" in (container.get("state") or {}) for container in statuses)
 
 
-def _controller_kind(metadata: Mapping[str, Any]) -> str:
-    return next((str(owner["kind"]) for owner in metadata.get("ownerReferences") or () if owner.get("controller")), "")
+def controller_of(metadata: Mapping[str, Any]) -> TargetKey | None:
+    """Return the controller that makes an object, None if nobody does."""
+    for owner in metadata.get("ownerReferences") or ():
+        if owner.get("controller"):
+            return TargetKey(owner["kind"], metadata["namespace"], owner["name"])
+    return None
+
+
+def revision_of(labels: Mapping[str, str]) -> str | None:
+    """Return what tells the pods of one template from those of the next."""
+    return next((labels[name] for name in REVISION_LABELS if name in labels), None)
 
 
 def _notice(status: Mapping[str, Any]) -> tuple[str, str] | None:

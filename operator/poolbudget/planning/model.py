@@ -72,7 +72,7 @@ class Target:
     autoscaler's maximum); None where the manifest cannot tell, then `unknown` says why and what to write. `surges`: a
     rollout starts a pod beside the old ones. `labels` are those of its pods, of kinds that disruption budgets select;
     `wishes` what autoscalers and disruption budgets ask for. `revision`: the label value that marks pods of its newest
-    template, None where not known.
+    template, None where not known. `owner`: what made it, such as the Deployment of a ReplicaSet.
     """
 
     key: TargetKey
@@ -84,6 +84,7 @@ class Target:
     revision: str | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
     wishes: tuple[Wish, ...] = ()
+    owner: TargetKey | None = None
 
 
 @dataclass(frozen=True, slots=True)
