@@ -8,6 +8,7 @@ from poolbudget.api.v1alpha1 import PoolBudgetSpec, TargetReference, Workload
 from poolbudget.detection.podspec import Container, PodSpec, Variable
 from poolbudget.ledger.decide import Snapshot
 from poolbudget.ledger.model import GATE, Decision, Pod, Reservation
+from poolbudget.ledger.unmanaged import Charge, UnmanagedPod
 from poolbudget.planning.model import Budget, BudgetKey, ServerPlan, Target, TargetKey, WorkloadKey
 from poolbudget.planning.plan import plan_server
 
@@ -95,3 +96,14 @@ def granted(decision: Decision) -> dict[str, int]:
 
 def waits(decision: Decision) -> dict[str, str]:
     return {wait.pod.name: wait.reason for wait in decision.waits}
+
+
+def unmanaged(name: str = "api-1", **fields: Any) -> UnmanagedPod:
+    """Return a pod of `api` that runs without a grant."""
+    pod = UnmanagedPod(name, "shop", name, API, revision="old", address=f"10.0.0.{name[-1]}", spec=app())
+    return replace(pod, **fields)
+
+
+def charges(*held: int, **fields: Any) -> tuple[Charge, ...]:
+    """Return what is charged for pods `api-1`, `api-2`, ... that run without a grant."""
+    return tuple(Charge(unmanaged(f"api-{n}", **fields), connections) for n, connections in enumerate(held, 1))

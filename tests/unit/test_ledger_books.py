@@ -4,7 +4,7 @@ import pytest
 
 from poolbudget.ledger.books import Excess, audit
 from poolbudget.ledger.release import Sessions
-from tests.unit.ledger_builders import API, ledger, pods, reservation, running
+from tests.unit.ledger_builders import API, ledger, pods, reservation, running, unmanaged
 
 CHARGED = ledger(reservation("api-1", 4))
 
@@ -62,6 +62,26 @@ def test_a_vanished_pod_still_answers_for_its_address() -> None:
 def test_sessions_that_show_the_address_of_the_node_are_those_of_its_pods(backends: int, strangers: int) -> None:
     books = audit(CHARGED, pods(running(host="172.18.0.2")), Sessions({"172.18.0.2": backends}))
     assert books.strangers == strangers
+
+
+@pytest.mark.parametrize(
+    ("address", "host", "by_address", "of_pod", "strangers"),
+    [
+        pytest.param("10.0.0.8", "", {"10.0.0.8": 5}, 5, 0, id="at its own address"),
+        pytest.param("10.0.0.8", "", {"10.0.0.9": 5}, 0, 5, id="at another address they are strangers"),
+        pytest.param("", "", {"": 5}, 0, 5, id="local sessions are nobody's, also while it has no address"),
+        pytest.param("10.0.0.1", "", {"10.0.0.1": 7}, 3, 0, id="beyond the grant of a pod that shares its address"),
+        pytest.param("172.18.0.2", "172.18.0.2", {"172.18.0.2": 7}, 3, 0, id="beyond the grants behind its node"),
+    ],
+)
+def test_the_sessions_of_an_unmanaged_pod(
+    address: str, host: str, by_address: dict[str, int], of_pod: int, strangers: int
+) -> None:
+    pod = unmanaged("api-8", address=address)
+    books = audit(CHARGED, pods(running(host=host)), Sessions(by_address), [pod])
+    assert (books.by_unmanaged.get(pod.uid, 0), books.strangers) == (of_pod, strangers)
+    assert books.exceeding == ()
+    assert sum(books.by_workload.values()) >= of_pod
 
 
 def test_an_excess_counts_only_when_it_lasts() -> None:

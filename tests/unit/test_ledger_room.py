@@ -7,7 +7,7 @@ import pytest
 from poolbudget.api.v1alpha1 import Workload
 from poolbudget.ledger.room import Room
 from poolbudget.planning.model import ServerPlan, WorkloadKey
-from tests.unit.ledger_builders import API, ledger, plan, reservation, spec, target
+from tests.unit.ledger_builders import API, charges, ledger, plan, reservation, spec, target
 
 WORKER = WorkloadKey("shop", "orders", "worker")
 
@@ -33,6 +33,13 @@ def test_what_a_doubtful_reading_would_take_is_not_granted() -> None:
 
 def test_what_strangers_hold_is_not_there() -> None:
     assert Room(two_workloads(), {}, 5).for_scale_up() == 32 - 2 - 2 - 5
+
+
+def test_what_unmanaged_pods_hold_is_not_there_but_fills_no_place() -> None:
+    room = Room(two_workloads(), {}, 0, charges(5, 2))
+    assert (room.for_scale_up(), room.pods(API)) == (32 - 2 - 2 - 7, 0)
+    assert [charge.connections for charge in room.unmanaged(API)] == [5, 2]
+    assert room.unmanaged(WORKER) == []
 
 
 def test_an_overcommitted_server_has_less_than_nothing() -> None:

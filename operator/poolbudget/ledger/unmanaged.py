@@ -37,7 +37,6 @@ class UnmanagedPod:
     workload: WorkloadKey
     revision: str | None = None
     address: str = ""
-    host: str = ""
     deleting: bool = False
     spec: PodSpec | None = None
 
@@ -53,9 +52,7 @@ class Charge:
 def ungranted(pods: Iterable[Pod], ledger: Ledger) -> list[UnmanagedPod]:
     """Return the labelled pods that run although nobody granted them anything."""
     return [
-        UnmanagedPod(
-            pod.uid, pod.namespace, pod.name, pod.workload, pod.revision, pod.address, pod.host, pod.deleting, pod.spec
-        )
+        UnmanagedPod(pod.uid, pod.namespace, pod.name, pod.workload, pod.revision, pod.address, pod.deleting, pod.spec)
         for pod in pods
         if not pod.gates and not pod.connections and not pod.ended and pod.uid not in ledger
     ]

@@ -25,7 +25,6 @@ class UnlabelledPod(NamedTuple):
     owner: TargetKey
     revision: str | None
     address: str
-    host: str
     deleting: bool
     ended: bool
 
@@ -99,9 +98,7 @@ class Unlabelled:
         controller = self._caches.target(owner)
         spec = controller.template if controller else None
         for uid, pod in self._by_owner[owner].items():
-            yield UnmanagedPod(
-                uid, pod.namespace, pod.name, workload, pod.revision, pod.address, pod.host, pod.deleting, spec
-            )
+            yield UnmanagedPod(uid, pod.namespace, pod.name, workload, pod.revision, pod.address, pod.deleting, spec)
 
 
 def _parse(raw: Mapping[str, Any]) -> tuple[str, UnlabelledPod] | None:
@@ -116,7 +113,6 @@ def _parse(raw: Mapping[str, Any]) -> tuple[str, UnlabelledPod] | None:
         owner=owner,
         revision=revision_of(metadata.get("labels") or {}),
         address=status.get("podIP") or "",
-        host=status.get("hostIP") or "",
         deleting="deletionTimestamp" in metadata,
         ended=has_ended(status),
     )
