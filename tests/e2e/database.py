@@ -24,28 +24,46 @@ class Shop:
     space: Space
     manifests: Mapping[tuple[str, str], Raw]
 
-    async def budget(self, *workloads: dict[str, Any]) -> None:
-        """Put the workloads under a budget of the server."""
+    async def budget(self, *workloads: dict[str, Any], **fields: Any) -> None:
+        """Put the workloads under a budget of the server; `fields` are further ones of its spec."""
         database = {
             "host": f"orders-db.{self.space.name}.svc",
             "name": "orders",
             "credentialsSecretRef": {"name": "orders-db-monitor"},
         }
-        await self.space.apply(budget(self.space.name, *workloads, maxConnections=60, database=database))
+        await self.space.apply(budget(self.space.name, *workloads, maxConnections=60, database=database, **fields))
 
-    async def application(self, name: str, replicas: int, *, surge: bool = True, env: Mapping[str, str] = {}) -> None:
-        """Start one of the example's Deployments as a workload of the budget, with further variables of its own."""
-        manifest: Raw = json.loads(json.dumps(self.manifests["Deployment", name]))
+    async def application(
+        self,
+        name: str,
+        replicas: int,
+        *,
+        like: str = "",
+        labelled: bool = True,
+        surge: bool = True,
+        env: Mapping[str, str] = {},
+    ) -> None:
+        """Start one of the example's Deployments as a workload of the budget, with further variables of its own.
+
+        `like`: the Deployment that it is a copy of, if that has another name.
+        """
+        text = json.dumps([self.manifests[kind, like or name] for kind in ("Service", "Deployment")])
+        service, manifest = json.loads(text.replace(f'"{like or name}"', f'"{name}"'))
         template = manifest["spec"]["template"]
         manifest["spec"]["replicas"] = replicas
         if not surge:
             manifest["spec"]["strategy"] = {"type": "Recreate"}
-        template["metadata"]["labels"] |= {"poolbudget.dev/budget": "orders", "poolbudget.dev/workload": name}
+        if labelled:
+            template["metadata"]["labels"] |= labels(name)
         template["spec"]["terminationGracePeriodSeconds"] = 5
         container = template["spec"]["containers"][0]
         container["env"] += [{"name": key, "value": value} for key, value in env.items()]
         del container["lifecycle"]
-        await self.space.apply(self.manifests["Service", name], manifest)
+        await self.space.apply(service, manifest)
+
+    async def adopt(self, name: str) -> None:
+        """Put the labels on a workload that runs without them; its controller replaces the pods."""
+        await self.space.patch("Deployment", name, spec={"template": {"metadata": {"labels": labels(name)}}})
 
     async def ready(self, name: str, seconds: int = 90) -> None:
         """Wait until the newest revision of a Deployment serves with all its pods and no old one."""
@@ -95,6 +113,11 @@ class Shop:
         return of(
             await self.space.until("Pod", lambda pods: bool(of(pods)), what=f"{name} is {phases}", seconds=seconds)
         )[0]
+
+
+def labels(workload: str) -> dict[str, str]:
+    """Return what a pod template of the workload has to carry."""
+    return {"poolbudget.dev/budget": "orders", "poolbudget.dev/workload": workload}
 
 
 async def open_shop(space: Space) -> Shop:

@@ -4,6 +4,7 @@ Most of them are parked: no node suits them, so they cost nothing, and a grant i
 are given a second to end: with none the API server would drop them without asking the kubelet whether they have ended.
 """
 
+import copy
 from collections.abc import Mapping
 from typing import Any
 
@@ -31,6 +32,14 @@ def deployment(
     return controller(
         "Deployment", name, replicas, template(name, parked=parked, **spec), strategy=strategy or {"type": "Recreate"}
     )
+
+
+def unlabelled(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a controller whose pods know nothing of a budget."""
+    changed: dict[str, Any] = copy.deepcopy(dict(manifest))
+    metadata = changed["spec"]["template"]["metadata"]
+    metadata["labels"] = {key: value for key, value in metadata["labels"].items() if "poolbudget" not in key}
+    return changed
 
 
 def stateful_set(name: str, replicas: int) -> dict[str, Any]:
