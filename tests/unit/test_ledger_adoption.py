@@ -68,11 +68,11 @@ def test_a_long_list_of_holders_is_cut() -> None:
 
 
 def test_a_pod_that_lacks_room_is_told_of_the_unmanaged_pods_of_others() -> None:
-    lacking = Wait(waiting(), "NoRoom", "needs 4, free 0")
-    assert mention_unmanaged(lacking, charges(7)).message == "needs 4, free 0; 1 pod without a grant holds 7 (api-1 7)"
-    assert mention_unmanaged(lacking, charges(0)) == lacking
-    other = Wait(waiting(), "ProcessesUnknown", "?")
-    assert mention_unmanaged(other, charges(7)) == other
+    lacking, other = Wait(waiting(), "NoRoom", "needs 4, free 0"), Wait(waiting(), "ProcessesUnknown", "?")
+    told, untold = mention_unmanaged([lacking, other], charges(7))
+    assert told.message == "needs 4, free 0; 1 pod without a grant holds 7 (api-1 7)"
+    assert untold == other
+    assert mention_unmanaged([lacking], charges(0)) == (lacking,)
 
 
 def test_what_unmanaged_pods_hold_is_not_granted() -> None:
