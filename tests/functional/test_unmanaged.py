@@ -45,6 +45,15 @@ async def test_the_pods_of_a_workload_that_has_no_labels_are_charged_as_they_com
     assert not await space.ledger()
 
 
+async def test_a_namespace_is_looked_at_anew_when_its_only_budget_returns(space: Space) -> None:
+    await space.apply(unlabelled(deployment("api", 1)), budget(space.name, API, **usable(100)))
+    await charged(space, 1, 15)
+    await space.delete("PoolBudget", "orders")
+    await space.scale("Deployment", "api", 2)
+    await space.apply(budget(space.name, API, **usable(100)))
+    await charged(space, 2, 30)
+
+
 async def test_pods_of_other_controllers_are_nobodys(space: Space) -> None:
     await space.apply(unlabelled(deployment("api", 1)), unlabelled(replica_set("other", 3)))
     await space.apply(budget(space.name, API, **usable(100)))
@@ -84,9 +93,8 @@ async def test_an_adoption_that_its_own_old_pods_block_goes_on_after_what_the_me
     assert message in notice(waiting)["message"]
 
     await space.patch("Deployment", "api", spec=spec)
-    await space.until_pods("api", granted=spec.get("replicas", 2))
-    await space.scale("Deployment", "api", 2)
     kubectl("rollout", "status", "-n", space.name, "deployment/api", "--timeout=60s")
+    await space.scale("Deployment", "api", 2)
     pods = await space.until_pods("api", granted=2)
     assert all(connections(pod) >= 2 for pod in pods)
     await space.status("orders", lambda s: s["workloads"][0]["reason"] == "FitsDirectly", what="all pods are adopted")
