@@ -17,6 +17,7 @@ from poolbudget.act.certificates import keep_certificates
 from poolbudget.act.lease import LEASE_NAME, Lease, default_identity
 from poolbudget.act.ledger import LedgerStore, servers_with_ledger
 from poolbudget.act.pods import PodWriter
+from poolbudget.act.rollouts import RolloutWriter
 from poolbudget.act.status import StatusWriter
 from poolbudget.budgets import Budgets, watch_budgets
 from poolbudget.health import Health, serve_health
@@ -92,8 +93,10 @@ async def _watch_and_lead(kube: Kube, lease: Lease, options: Options, health: He
             namespaces=Namespaces(kube),
             ledger=LedgerStore(kube, options.namespace, name),
             pods=PodWriter(kube, reporter),
+            rollouts=RolloutWriter(kube, reporter),
             status=status,
             unscheduled=Unscheduled(options.cooldown),
+            cooldown=timedelta(seconds=options.cooldown),
         )
 
     def budget_touched(key: BudgetKey) -> None:

@@ -16,6 +16,7 @@ GRANT_LATENCY = Histogram(
 )
 ROUND_SECONDS = Histogram("poolbudget_round_seconds", "Duration of one round for one server", registry=REGISTRY)
 ROUND_FAILURES = Counter("poolbudget_round_failures", "Rounds that failed", ["server", "error"], registry=REGISTRY)
+ROLLOUTS = Counter("poolbudget_rollouts", "Workloads rolled by update mode Recreate", ["reason"], registry=REGISTRY)
 LEADING = Gauge("poolbudget_leading", "1 while this process leads", registry=REGISTRY)
 
 

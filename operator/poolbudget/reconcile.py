@@ -6,12 +6,15 @@ Everything is decided on one picture, and what is decided is a value; only then 
 
 import time
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 
 from poolbudget.act.ledger import LedgerStore
 from poolbudget.act.pods import PodWriter
+from poolbudget.act.rollouts import RolloutWriter
 from poolbudget.act.status import StatusWriter
 from poolbudget.ledger.books import Excess, audit
 from poolbudget.ledger.decide import Snapshot, decide
+from poolbudget.ledger.rollouts import decide_rollouts, rolled_last
 from poolbudget.ledger.settings import grant_annotations
 from poolbudget.ledger.unmanaged import charge
 from poolbudget.ledger.unscheduled import Unscheduled
@@ -32,8 +35,10 @@ class Server:
     namespaces: Namespaces
     ledger: LedgerStore
     pods: PodWriter
+    rollouts: RolloutWriter
     status: StatusWriter
     unscheduled: Unscheduled
+    cooldown: timedelta
     budgets: dict[BudgetKey, Budget] = field(default_factory=dict)
     excess: Excess = field(default_factory=Excess)
 
@@ -54,12 +59,15 @@ async def reconcile(server: Server) -> None:
     elsewhere = books.elsewhere(plan.ordinary_reserve) if books else 0
     specs = {budget.key: budget.spec for budget in budgets}
     unmanaged = charge(seen.unmanaged, books.by_unmanaged if books else None, specs)
+    rolled = rolled_last(plan, seen.targets)
     snapshot = Snapshot(
-        specs, plan, ledger, seen.pods, seen.gone, seen.sessions, elsewhere, namespaces, seen.boots, unmanaged
+        specs, plan, ledger, seen.pods, seen.gone, seen.sessions, elsewhere, namespaces, seen.boots, unmanaged, rolled
     )
     decision, now = decide(snapshot), time.monotonic()
     stuck = server.unscheduled.lasting(decision.ledger, seen.pods, now)
     yielding = server.unscheduled.due(stuck, snapshot, decision, now)
+    applied = server.rollouts.applied(seen.targets.values())
+    rollouts = decide_rollouts(snapshot, decision, seen.targets, applied, datetime.now(UTC), server.cooldown)
 
     # 4. Act: the ledger first, for what is not written down is not given.
     await server.ledger.write(decision.ledger, seen.capacity.believed)
@@ -69,12 +77,23 @@ async def reconcile(server: Server) -> None:
     )
     await server.pods.recreate(decision.recreated, "Recreated", "was born with the settings of another time")
     await server.pods.recreate(yielding, "Unscheduled", "found no node, and others wait for its connections")
+    await server.rollouts.start(rollouts.restart)
 
     # 5. Report: on the pods that wait, on the budgets, in the metrics.
     await server.pods.explain(decision.waits)
     exceeding = server.excess.lasting(books, now) if books else ()
     found = Findings(
-        plan, decision, seen.pods, books, exceeding, stuck, elsewhere, seen.blind, seen.checks_clients, unmanaged
+        plan,
+        decision,
+        seen.pods,
+        books,
+        exceeding,
+        stuck,
+        elsewhere,
+        seen.blind,
+        seen.checks_clients,
+        unmanaged,
+        rollouts.notes,
     )
     for budget in budgets:
         await server.status.write(budget.key, budget.generation, live_status(budget, found), conditions(budget, found))

@@ -5,13 +5,14 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from poolbudget.api.conditions import NewCondition
 from poolbudget.api.v1alpha1 import PoolBudgetStatus, WorkloadStatus
 from poolbudget.ledger.adoption import with_unmanaged
 from poolbudget.ledger.books import Books
 from poolbudget.ledger.model import Decision, Pod, Reservation
+from poolbudget.ledger.rollouts import Note
 from poolbudget.ledger.unmanaged import Charge
 from poolbudget.planning.model import Budget, Observed, ServerPlan, WorkloadKey
 from poolbudget.planning.status import not_yet_supported, planned_status, workloads_fit
@@ -27,7 +28,7 @@ class Findings:
     """What one round found out about one server.
 
     `unscheduled`: granted pods that find no node. `blind`: why the database could not be read, as (reason, message).
-    `checks_clients`: the server soon ends a backend whose client vanished.
+    `checks_clients`: the server soon ends a backend whose client vanished. `notes`: what workloads say beside the plan.
     """
 
     plan: ServerPlan
@@ -40,6 +41,7 @@ class Findings:
     blind: tuple[str, str] | None
     checks_clients: bool = True
     unmanaged: tuple[Charge, ...] = ()
+    notes: Mapping[WorkloadKey, Note] = field(default_factory=dict)
 
     @property
     def committed(self) -> int:
@@ -61,7 +63,8 @@ def live_status(budget: Budget, found: Findings) -> PoolBudgetStatus:
     def live(workload: WorkloadStatus) -> WorkloadStatus:
         key = WorkloadKey(*budget.key, workload.name)
         in_use = found.books.by_workload.get(key, 0) if found.books else None
-        filled = _filled(workload, current[key], waiting[key], granted[key], in_use)
+        noted = _noted(workload, found.notes.get(key))
+        filled = _filled(noted, current[key], waiting[key], granted[key], in_use)
         filled = _without_nodes(filled, [pod for pod in found.unscheduled if pod.workload == key])
         return with_unmanaged(filled, [c for c in found.unmanaged if c.pod.workload == key])
 
@@ -123,6 +126,13 @@ def _observed(observed: Observed | None) -> str:
 
 
 CHECKS: tuple[Callable[[Budget, Findings], NewCondition], ...] = (_within_budget, _capacity_observed, _workloads_fit)
+
+
+def _noted(workload: WorkloadStatus, note: Note | None) -> WorkloadStatus:
+    if note is None:
+        return workload
+    message = note.message if note.reason else f"{workload.message}; {note.message}"
+    return workload.model_copy(update={"reason": note.reason or workload.reason, "message": message})
 
 
 def _filled(workload: WorkloadStatus, current: int, waiting: int, committed: int, in_use: int | None) -> WorkloadStatus:

@@ -78,6 +78,7 @@ class World:
                 gates=(GATE,),
                 revision=f"r{revision}",
                 owner="StatefulSet" if controller.kind == "StatefulSet" else "ReplicaSet",
+                controller=controller.target.key,
                 spec=template(processes),
             )
         )

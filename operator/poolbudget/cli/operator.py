@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
     type=Duration(),
     default="60s",
     show_default=True,
-    help="How long a granted pod may be without a node before its connections may go to pods that wait.",
+    help="Between rollouts that the operator starts; also how long a pod waits, or finds no node, before others yield.",
 )
 @click.option("--log-level", type=click.Choice(["debug", "info", "warning"]), default="info", show_default=True)
 def operator(

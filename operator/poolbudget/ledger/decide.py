@@ -16,7 +16,7 @@ from poolbudget.ledger.room import Room
 from poolbudget.ledger.shortage import Shortage
 from poolbudget.ledger.triage import Namespaces, Verdict, triage
 from poolbudget.ledger.unmanaged import Charge, UnmanagedPod
-from poolbudget.planning.model import BudgetKey, ServerPlan
+from poolbudget.planning.model import BudgetKey, ServerPlan, WorkloadKey
 
 LEDGER_FULL_REMEDY = "run fewer pods with more processes each, or divide the database among several servers"
 
@@ -29,7 +29,8 @@ class Snapshot:
     pods of the ledger that a quorum read no longer finds, with their last known state; `boots` the nodes of these, read
     after them; `sessions` what the database shows, read last; `elsewhere` the sessions that no grant covers, beyond the
     ordinary reserve; `namespaces` the labels of those that a budget selects by label; `unmanaged` what is charged for
-    pods of workloads that never passed admission.
+    pods of workloads that never passed admission; `rolled` the workload whose pods are being replaced because we have
+    changed their template.
     """
 
     specs: Mapping[BudgetKey, PoolBudgetSpec]
@@ -42,6 +43,7 @@ class Snapshot:
     namespaces: Namespaces = field(default_factory=dict)
     boots: Boots = field(default_factory=dict)
     unmanaged: tuple[Charge, ...] = ()
+    rolled: WorkloadKey | None = None
 
 
 def decide(snapshot: Snapshot) -> Decision:
@@ -52,7 +54,7 @@ def decide(snapshot: Snapshot) -> Decision:
     waiting = [p for p in snapshot.pods.values() if p.waits and p.workload.budget_key in snapshot.specs]
     verdicts = [(pod, triage(pod, snapshot.specs, snapshot.namespaces)) for pod in waiting]
 
-    room = Room(snapshot.plan, ledger, snapshot.elsewhere, snapshot.unmanaged)
+    room = Room(snapshot.plan, ledger, snapshot.elsewhere, snapshot.unmanaged, snapshot.rolled)
     granted = [snapshot.pods[uid] for uid in ledger if uid in snapshot.pods]
     held: list[Pod | UnmanagedPod] = [*granted, *(charge.pod for charge in snapshot.unmanaged)]
     answers = claims([pod for pod, verdict in verdicts if verdict is Verdict.SIZE], snapshot.plan.workloads, held)

@@ -104,9 +104,10 @@ def _available(claim: Claim, room: Room) -> int | None:
     """Return the room for this claim; None if the plan has no place for one more pod of the workload."""
     key = claim.plan.key
     options = []
-    if room.pods(key) < claim.plan.steady or claim.is_planned_ordinal:
+    within = room.pods(key) < claim.plan.steady or claim.is_planned_ordinal
+    if within:
         options.append(room.for_scale_up())
-    if claim.replaces and room.slot_is_free(key):
+    if (claim.replaces and room.slot_is_free(key)) or (within and key == room.rolled):
         options.append(room.for_replacement(key))
     return max(options, default=None)
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from poolbudget.detection.podspec import PodSpec
-from poolbudget.planning.model import WorkloadKey
+from poolbudget.planning.model import TargetKey, WorkloadKey
 
 GATE = "poolbudget.dev/grant"
 BUDGET_LABEL = "poolbudget.dev/budget"
@@ -27,9 +27,10 @@ class Pod:
     """A labelled pod, as far as grants depend on it.
 
     `ended`: the kubelet reported that no container runs any more or ever will. `spec` is kept only while the pod
-    has no grant. `host` is the address of its node. `notice` is the reason and message that its condition shows now.
-    `created` is RFC 3339 and sorts by age; `deleting_since` too, empty where not known. `unschedulable`: the scheduler
-    has found no node for it. `annotated`: it has annotations of any kind.
+    has no grant. `host` is the address of its node. `owner` is the kind that made it, `controller` what makes it anew
+    from a new template (not its ReplicaSet but the Deployment of that). `notice` is the reason and message that its
+    condition shows now. `created` is RFC 3339 and sorts by age; `deleting_since` too, empty where not known.
+    `unschedulable`: the scheduler has found no node for it. `annotated`: it has annotations of any kind.
     """
 
     uid: str
@@ -47,6 +48,7 @@ class Pod:
     connections: int | None = None
     revision: str | None = None
     owner: str = ""
+    controller: TargetKey | None = None
     unresolved: bool = False
     annotated: bool = False
     deleting_since: str = ""

@@ -6,7 +6,8 @@
   bound, and no workload more pods than planned (`ledger.grant`), so nobody can take what is meant for another.
 - Pods of an older plan may hold more than the plan gives, and keep it until they end. What is free meanwhile goes to
   whoever comes first: if each waited for what others lack, it would stay free.
-- Room for one rollout pod of every workload that surges, at least at its floor, is never lent to a scale-up.
+- Room for one rollout pod of every workload that surges, at least at its floor, is never lent to a scale-up. Neither is
+  that for the missing pods of the workload that we roll: its old pods end before the new ones ask for their place.
 
 What unmanaged pods take is not there, and not lent to anybody either.
 """
@@ -22,10 +23,19 @@ from poolbudget.planning.model import ServerPlan, WorkloadKey, WorkloadPlan
 class Room:
     """The books while grants are being decided: what is free, and what of it is for rollouts.
 
-    `elsewhere`: connections held by nobody's pods beyond the ordinary reserve.
+    `elsewhere`: connections held by nobody's pods beyond the ordinary reserve. `rolled`: the workload whose pods are
+    being replaced because we have changed their template.
     """
 
-    def __init__(self, plan: ServerPlan, ledger: Ledger, elsewhere: int, unmanaged: Collection[Charge] = ()) -> None:
+    def __init__(
+        self,
+        plan: ServerPlan,
+        ledger: Ledger,
+        elsewhere: int,
+        unmanaged: Collection[Charge] = (),
+        rolled: WorkloadKey | None = None,
+    ) -> None:
+        self.rolled = rolled
         self._plans: Mapping[WorkloadKey, WorkloadPlan] = plan.workloads
         self._pods = Counter(reservation.workload for reservation in ledger.values())
         self._unmanaged: dict[WorkloadKey, list[Charge]] = {}
@@ -70,6 +80,7 @@ class Room:
 
     def _slot_of(self, key: WorkloadKey) -> int:
         plan = self._plans[key]
-        if not plan.fits or plan.processes is None or not self.slot_is_free(key):
+        if not plan.fits or plan.processes is None:
             return 0
-        return plan.bound(plan.processes, plan.floor)
+        missing = min(plan.desired, plan.steady) - self._pods[key] if key == self.rolled else 0
+        return max(missing, int(self.slot_is_free(key))) * plan.bound(plan.processes, plan.floor)

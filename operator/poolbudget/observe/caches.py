@@ -15,6 +15,7 @@ from poolbudget.api.v1alpha1 import LabelSelector
 from poolbudget.kube import Kube
 from poolbudget.ledger.model import BUDGET_LABEL, Pod
 from poolbudget.observe.pods import controller_of, parse_pod
+from poolbudget.observe.rollouts import parse_rollout
 from poolbudget.observe.watch import Change, ListWatch
 from poolbudget.planning.model import BudgetKey, Target, TargetKey, Wish
 from poolbudget.planning.replicas import autoscaler_wishes, disruption_wish
@@ -193,7 +194,8 @@ class Caches:
 
 def _controller_parser(kind: str) -> Callable[[Mapping[str, Any]], tuple[TargetKey, Target] | None]:
     def parse(raw: Mapping[str, Any]) -> tuple[TargetKey, Target]:
-        target = replace(parse_target({"kind": kind, **raw}, None), owner=controller_of(raw["metadata"]))
+        parsed = parse_target({"kind": kind, **raw}, None)
+        target = replace(parsed, owner=controller_of(raw["metadata"]), rollout=parse_rollout(kind, raw))
         return target.key, target
 
     return parse

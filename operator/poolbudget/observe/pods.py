@@ -50,6 +50,7 @@ def parse_pod(raw: Mapping[str, Any]) -> tuple[str, Pod] | None:
         connections=_number(annotations.get(CONNECTIONS_ANNOTATION)),
         revision=revision_of(labels),
         owner=owner.kind if (owner := controller_of(metadata)) else "",
+        controller=_maker(metadata),
         unresolved=UNRESOLVED_ANNOTATION in annotations,
         annotated=bool(annotations),
         deleting_since=_deleting_since(metadata),
@@ -87,6 +88,15 @@ def controller_of(metadata: Mapping[str, Any]) -> TargetKey | None:
 def revision_of(labels: Mapping[str, str]) -> str | None:
     """Return what tells the pods of one template from those of the next."""
     return next((labels[name] for name in REVISION_LABELS if name in labels), None)
+
+
+def _maker(metadata: Mapping[str, Any]) -> TargetKey | None:
+    """Return what makes the pod, and makes it anew from a new template: of a Deployment's pod that Deployment."""
+    owner = controller_of(metadata)
+    template = (metadata.get("labels") or {}).get("pod-template-hash")
+    if owner and owner.kind == "ReplicaSet" and template and owner.name.endswith(f"-{template}"):
+        return TargetKey("Deployment", owner.namespace, owner.name.removesuffix(f"-{template}"))
+    return owner
 
 
 def _notice(status: Mapping[str, Any]) -> tuple[str, str] | None:

@@ -65,6 +65,29 @@ class Wish:
 
 
 @dataclass(frozen=True, slots=True)
+class Rollout:
+    """How a live controller replaces its pods, and how far it is with its newest template.
+
+    `labels` are those of ours on the template, `restarted_at` (RFC 3339) and `labelled` (how often the labels were
+    added) our annotations. `spare`: pods that it may end before a new one is ready. `obstacle`: why a new template does
+    not replace the pods, empty if it does. `outdated`: pods of an older template are left, or the controller has not
+    noticed the newest yet. `unready`: pods that it wants and that are not available. `proceeds`: enough are available
+    for it to end one that is.
+    """
+
+    uid: str
+    generation: int
+    labels: Mapping[str, str]
+    restarted_at: str
+    labelled: int
+    spare: int
+    obstacle: str
+    outdated: bool
+    unready: int
+    proceeds: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Target:
     """What a controller says of its pods.
 
@@ -72,7 +95,8 @@ class Target:
     autoscaler's maximum); None where the manifest cannot tell, then `unknown` says why and what to write. `surges`: a
     rollout starts a pod beside the old ones. `labels` are those of its pods, of kinds that disruption budgets select;
     `wishes` what autoscalers and disruption budgets ask for. `revision`: the label value that marks pods of its newest
-    template, None where not known. `owner`: what made it, such as the Deployment of a ReplicaSet.
+    template, None where not known. `owner`: what made it, such as the Deployment of a ReplicaSet. `rollout` is None
+    offline, and for kinds that do not replace their pods.
     """
 
     key: TargetKey
@@ -85,6 +109,7 @@ class Target:
     labels: Mapping[str, str] = field(default_factory=dict)
     wishes: tuple[Wish, ...] = ()
     owner: TargetKey | None = None
+    rollout: Rollout | None = None
 
 
 @dataclass(frozen=True, slots=True)

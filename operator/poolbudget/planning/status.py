@@ -21,7 +21,7 @@ from poolbudget.api.v1alpha1 import (
 )
 from poolbudget.planning.model import Budget, ServerPlan, WorkloadKey, WorkloadPlan
 
-UPDATE_MODES = frozenset({UpdateMode.OFF, UpdateMode.INITIAL})
+UPDATE_MODES = frozenset({UpdateMode.OFF, UpdateMode.INITIAL, UpdateMode.RECREATE})
 
 UNSUPPORTED: tuple[tuple[Callable[[PoolBudgetSpec], bool], str], ...] = (
     (lambda spec: spec.update_mode not in UPDATE_MODES, "updateMode: pods are sized as they start, as with Initial"),

@@ -1,0 +1,269 @@
+"""Update mode Recreate: which template is changed now, and what a workload's status says of the others."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from poolbudget.api.v1alpha1 import PoolBudgetSpec, TargetReference, UpdateMode, Workload
+from poolbudget.ledger.decide import decide
+from poolbudget.ledger.model import Pod
+from poolbudget.ledger.rollouts import Applied, Rollouts, decide_rollouts, rolled_last
+from poolbudget.planning.model import Rollout, Target, TargetKey
+from tests.unit.ledger_builders import API, ledger, plan, pods, reservation, running, snapshot, spec, target, waiting
+
+NOW = datetime(2024, 1, 1, 1, tzinfo=UTC)
+COOLDOWN = timedelta(seconds=60)
+NOTHING = Applied({}, {}, {})
+WORKER = API._replace(workload="worker")
+
+
+def rolls(name: str = "api", **fields: Any) -> Rollout:
+    """Return the state of a labelled controller at rest whose rollout may end one pod first."""
+    labels = {"poolbudget.dev/budget": "orders", "poolbudget.dev/workload": name}
+    rest = Rollout(f"uid-{name}", 1, labels, "", 0, spare=1, obstacle="", outdated=False, unready=0, proceeds=True)
+    return replace(rest, **fields)
+
+
+def changed(target: Target, **fields: Any) -> Target:
+    assert target.rollout is not None
+    return replace(target, rollout=replace(target.rollout, **fields))
+
+
+def controls(name: str = "api", **fields: Any) -> Target:
+    return target(name, rollout=rolls(name, **fields))
+
+
+def held(name: str, connections: int, workload: str = "api", **fields: Any) -> Pod:
+    """Return a running pod of a Deployment named like its workload."""
+    key = TargetKey("Deployment", "shop", workload)
+    return running(name, connections, workload=API._replace(workload=workload), controller=key, **fields)
+
+
+def budget(usable: int = 16, *names: str, **fields: Any) -> PoolBudgetSpec:
+    workloads = [Workload(name=name, max_per_process=100) for name in names or ("api",)]
+    return spec(usable, **{"update_mode": UpdateMode.RECREATE, "workloads": workloads, **fields})
+
+
+def decided(
+    targets: tuple[Target, ...],
+    *shown: Pod,
+    of: PoolBudgetSpec | None = None,
+    applied: Applied = NOTHING,
+    **fields: Any,
+) -> Rollouts:
+    """Decide on a server whose ledger holds what the pods were granted."""
+    of = of or budget()
+    entries = ledger(*(reservation(p.name, p.connections, workload=p.workload) for p in shown if p.connections))
+    picture = snapshot(of, plan(of, *targets), ledger=entries, pods=pods(*shown), **fields)
+    by_key = {target.key: target for target in targets}
+    return decide_rollouts(picture, decide(picture), by_key, applied, NOW, COOLDOWN)
+
+
+def started(rollouts: Rollouts) -> tuple[str, str] | None:
+    return (rollouts.restart.workload.workload, rollouts.restart.reason) if rollouts.restart else None
+
+
+# The plan gives a pod of `api` 4 of 16 connections: three pods, and one for a rollout.
+LARGE = held("api-1", 8)
+SMALL = tuple(held(f"api-{n}", 2) for n in (1, 2, 3))
+WAITING = waiting("api-9", created="2024-01-01T00:00:00Z")
+FULL = tuple(held(f"api-{n}", 5) for n in (1, 2, 3))
+NEWCOMER = waiting("worker-9", workload=WORKER, created="2024-01-01T00:00:00Z")
+
+REASONS: dict[str, tuple[Target, tuple[Pod, ...], dict[str, Any], tuple[str, str] | None]] = {
+    "pods hold what the plan gives": (controls(), (held("api-1", 4),), {}, None),
+    "the template lacks the labels": (controls(labels={}), (), {}, ("api", "Labelled")),
+    "the template lacks one label": (controls(labels={"poolbudget.dev/budget": "orders"}), (), {}, ("api", "Labelled")),
+    "a pod holds more than the plan gives": (controls(), (LARGE,), {}, ("api", "PlanMoved")),
+    "a pod holds one connection more": (controls(), (held("api-1", 5),), {}, None),
+    "a pod holds less than 20 percent more": (controls(), (held("api-1", 20),), {"of": budget(72)}, None),
+    "a pod holds 20 percent more": (controls(), (held("api-1", 20),), {"of": budget(64)}, ("api", "PlanMoved")),
+    "pods hold less and there is room": (controls(), SMALL, {}, ("api", "PlanMoved")),
+    "pods hold less and others hold the room": (controls(), SMALL, {"elsewhere": 1}, None),
+    "a pod of another controller holds more": (controls(), (replace(LARGE, controller=None),), {}, None),
+    "a pod that holds more is ending": (controls(), (replace(LARGE, deleting=True),), {}, None),
+    "update mode Initial": (controls(labels={}), (LARGE,), {"of": budget(update_mode=UpdateMode.INITIAL)}, None),
+    "update mode Off": (controls(labels={}), (LARGE,), {"of": budget(update_mode=UpdateMode.OFF)}, None),
+    "the workload's own update mode": (
+        controls(),
+        (LARGE,),
+        {"of": spec(16, workloads=[Workload(name="api", update_mode=UpdateMode.RECREATE)])},
+        ("api", "PlanMoved"),
+    ),
+    "a plan that does not fit": (controls(labels={}), (LARGE,), {"of": budget(4)}, None),
+}
+
+
+@pytest.mark.parametrize(("controller", "shown", "fields", "told"), REASONS.values(), ids=REASONS.keys())
+def test_reasons(
+    controller: Target, shown: tuple[Pod, ...], fields: dict[str, Any], told: tuple[str, str] | None
+) -> None:
+    assert started(decided((controller,), *shown, **fields)) == told
+
+
+TWO = budget(17, "api", "worker")
+"""2 connections for each of six pods and one more at rollouts of both; one is left over."""
+GREEDY = tuple(held(f"api-{n}", 3) for n in (1, 2, 3))
+OTHERS = tuple(held(f"worker-{n}", 2, "worker") for n in (4, 5))
+
+
+@pytest.mark.parametrize(
+    ("created", "told"),
+    [
+        pytest.param("2024-01-01T00:59:00Z", ("api", "PodsWait"), id="for the cooldown"),
+        pytest.param("2024-01-01T00:59:01Z", None, id="for less"),
+    ],
+)
+def test_a_pod_waits_while_others_hold_more_than_their_plan(created: str, told: tuple[str, str] | None) -> None:
+    late = replace(NEWCOMER, created=created)
+    both = (controls(spare=2), controls("worker", unready=1))
+    assert started(decided(both, *GREEDY, *OTHERS, late, of=TWO)) == told
+
+
+BUSY: dict[str, tuple[Target, Applied]] = {
+    "another workload is being replaced": (controls("worker", outdated=True), NOTHING),
+    "the other's new template is not seen yet": (controls("worker"), Applied({"uid-worker": 2}, {}, {})),
+    "the other's new pods are not ready": (controls("worker", restarted_at="2024-01-01T00:00:00Z", unready=1), NOTHING),
+    "another workload was rolled a moment ago": (controls("worker", restarted_at="2024-01-01T00:59:30Z"), NOTHING),
+    "another was rolled by a clock that is ahead": (controls("worker", restarted_at="2024-01-01T01:00:30Z"), NOTHING),
+}
+FREE: dict[str, tuple[Target, Applied]] = {
+    "another workload was rolled before the cooldown": (
+        controls("worker", restarted_at="2024-01-01T00:59:00Z"),
+        NOTHING,
+    ),
+    "a time that is none": (controls("worker", restarted_at="yesterday"), NOTHING),
+    "a time far ahead": (controls("worker", restarted_at="2034-01-01T00:00:00Z"), NOTHING),
+    "a time without a zone": (controls("worker", restarted_at="2024-01-01T00:00:00"), NOTHING),
+    "pods of a workload that we did not roll are not ready": (controls("worker", unready=1), NOTHING),
+    "the other's new template is seen": (controls("worker"), Applied({"uid-worker": 1}, {}, {})),
+}
+
+
+@pytest.mark.parametrize(("other", "applied"), BUSY.values(), ids=BUSY.keys())
+def test_one_workload_of_a_server_at_a_time(other: Target, applied: Applied) -> None:
+    rollouts = decided((controls(), other), held("api-1", 10), of=budget(40, "api", "worker"), applied=applied)
+    assert rollouts.restart is None
+    assert "its pods hold up to 10 connections and the plan gives 5; waits for the" in rollouts.notes[API].message
+
+
+@pytest.mark.parametrize(("other", "applied"), FREE.values(), ids=FREE.keys())
+def test_nothing_stands_in_the_way(other: Target, applied: Applied) -> None:
+    rollouts = decided((controls(), other), held("api-1", 10), of=budget(40, "api", "worker"), applied=applied)
+    assert started(rollouts) == ("api", "PlanMoved")
+
+
+def test_a_rollout_that_only_waits_for_room_lets_others_be_rolled() -> None:
+    stuck = controls("worker", restarted_at="2024-01-01T00:00:00Z", outdated=True, unready=1, proceeds=False)
+    shown = (*GREEDY, *OTHERS, NEWCOMER)
+    assert started(decided((controls(spare=2), stuck), *shown, of=TWO)) == ("api", "PodsWait")
+    moving = changed(stuck, proceeds=True)
+    assert started(decided((controls(spare=2), moving), *shown, of=TWO)) is None
+    starting = changed(stuck, unready=2)
+    assert started(decided((controls(spare=2), starting), *shown, of=TWO)) is None
+    ending = replace(OTHERS[0], deleting=True)
+    assert started(decided((controls(spare=2), stuck), *GREEDY, ending, OTHERS[1], NEWCOMER, of=TWO)) is None
+
+
+def test_the_most_urgent_workload_is_first_and_the_next_says_what_it_waits_for() -> None:
+    shown = (held("api-1", 8), held("worker-2", 10, "worker"))
+    rollouts = decided((controls(), controls("worker")), *shown, of=budget(40, "api", "worker"))
+    assert started(rollouts) == ("worker", "PlanMoved")
+    assert rollouts.notes[API].message.endswith("; waits for the rollout of worker")
+    labels_first = decided((controls(labels={}), controls("worker")), shown[1], of=budget(40, "api", "worker"))
+    assert started(labels_first) == ("api", "Labelled")
+
+
+def test_a_rollout_whose_first_pod_finds_no_room_is_not_begun() -> None:
+    full = tuple(held(f"api-{n}", 8) for n in (1, 2))
+    blocked = decided((controls(spare=0),), *full)
+    assert blocked.restart is None
+    assert blocked.notes[API].message.endswith(
+        "a rollout could not begin: a new pod needs 2, free 0: end a pod, or scale down"
+    )
+    assert started(decided((controls(spare=1),), *full)) == ("api", "PlanMoved")
+    overcommitted = tuple(held(f"api-{n}", 12) for n in (1, 2, 3))
+    assert decided((controls(spare=1),), *overcommitted).restart is None
+
+
+def test_labels_are_not_added_where_their_pod_would_only_wait() -> None:
+    assert decided((controls(labels={}, spare=0),), elsewhere=15).restart is None
+
+
+CONTESTED: dict[str, tuple[Rollout, Applied, str]] = {
+    "a label of another budget": (
+        rolls(labels={"poolbudget.dev/budget": "billing", "poolbudget.dev/workload": "api"}),
+        NOTHING,
+        "its template has poolbudget.dev/budget=billing and needs poolbudget.dev/budget=orders",
+    ),
+    "a label of another namespace": (
+        rolls(labels={**rolls().labels, "poolbudget.dev/budget-namespace": "bank"}),
+        NOTHING,
+        "its template has poolbudget.dev/budget-namespace=bank",
+    ),
+    "labels that were taken away twice": (
+        rolls(labels={}, labelled=2),
+        NOTHING,
+        "poolbudget.dev/budget and poolbudget.dev/workload were added to its template 2 times and taken away again",
+    ),
+    "and the count of it, too": (
+        rolls(labels={}),
+        Applied({}, {"uid-api": 2}, {}),
+        "add them where the template is kept",
+    ),
+    "a template that the API server refused": (
+        rolls(labels={}),
+        Applied({}, {}, {"uid-api": ("ContestedTemplate", "another tool keeps our fields")}),
+        "another tool keeps our fields",
+    ),
+}
+
+
+@pytest.mark.parametrize(("rollout", "applied", "told"), CONTESTED.values(), ids=CONTESTED.keys())
+def test_a_template_that_is_contested_is_left_alone(rollout: Rollout, applied: Applied, told: str) -> None:
+    rollouts = decided((target(rollout=rollout),), LARGE, applied=applied)
+    assert rollouts.restart is None
+    assert rollouts.notes[API].reason == "ContestedTemplate"
+    assert told in rollouts.notes[API].message
+
+
+@pytest.mark.parametrize(("remembered", "shown", "count"), [(0, 0, 1), (1, 0, 2), (0, 1, 2), (1, 1, 2)])
+def test_how_often_labels_were_added_is_counted_by_whoever_knows(remembered: int, shown: int, count: int) -> None:
+    rollouts = decided((controls(labels={}, labelled=shown),), applied=Applied({}, {"uid-api": remembered}, {}))
+    assert rollouts.restart is not None
+    assert rollouts.restart.labelled == count
+
+
+def test_a_restart_keeps_the_count() -> None:
+    rollouts = decided((controls(labelled=1),), LARGE)
+    assert rollouts.restart is not None
+    assert rollouts.restart.labelled == 1
+
+
+def test_labels_that_are_there_again_end_the_contest() -> None:
+    assert started(decided((controls(labelled=2),), LARGE)) == ("api", "PlanMoved")
+
+
+def test_a_paused_deployment_is_labelled_and_not_rolled() -> None:
+    assert started(decided((controls(labels={}, obstacle="it is paused"),))) == ("api", "Labelled")
+    rollouts = decided((controls(obstacle="it is paused"),), LARGE)
+    assert rollouts.restart is None
+    assert rollouts.notes[API].message == "updateMode Recreate does not roll api: it is paused"
+
+
+def test_a_kind_that_keeps_its_pods_is_not_rolled() -> None:
+    one = Workload(name="api", target_ref=TargetReference(kind="ReplicaSet", name="api"))
+    rollouts = decided((target(kind="ReplicaSet"),), LARGE, of=budget(workloads=[one]))
+    assert rollouts.restart is None
+    assert rollouts.notes[API].message == "updateMode Recreate does not roll a ReplicaSet"
+
+
+def test_the_workload_that_was_rolled_last_comes_first_until_its_pods_are_replaced() -> None:
+    of = budget(40, "api", "worker")
+    earlier = controls(restarted_at="2024-01-01T00:00:00Z", outdated=True)
+    later = controls("worker", restarted_at="2024-01-01T00:30:00+00:00", outdated=True)
+    finished = controls("worker", restarted_at="2024-01-01T00:30:00Z")
+    for targets, rolled in (((earlier, later), WORKER), ((earlier, finished), API), ((controls(), finished), None)):
+        assert rolled_last(plan(of, *targets), {t.key: t for t in targets}) == rolled
