@@ -22,7 +22,7 @@ WORKER = API._replace(workload="worker")
 def rolls(name: str = "api", **fields: Any) -> Rollout:
     """Return the state of a labelled controller at rest whose rollout may end one pod first."""
     labels = {"poolbudget.dev/budget": "orders", "poolbudget.dev/workload": name}
-    rest = Rollout(f"uid-{name}", 1, labels, "", 0, spare=1, obstacle="", outdated=False, unready=0, proceeds=True)
+    rest = Rollout(f"uid-{name}", 1, labels, "", 0, "", outdated=False, desired=3, pods=3, available=3, spare=1)
     return replace(rest, **fields)
 
 
@@ -118,14 +118,17 @@ OTHERS = tuple(held(f"worker-{n}", 2, "worker") for n in (4, 5))
 )
 def test_a_pod_waits_while_others_hold_more_than_their_plan(created: str, told: tuple[str, str] | None) -> None:
     late = replace(NEWCOMER, created=created)
-    both = (controls(spare=2), controls("worker", unready=1))
+    both = (controls(spare=2), controls("worker", available=2))
     assert started(decided(both, *GREEDY, *OTHERS, late, of=TWO)) == told
 
 
 BUSY: dict[str, tuple[Target, Applied]] = {
     "another workload is being replaced": (controls("worker", outdated=True), NOTHING),
     "the other's new template is not seen yet": (controls("worker"), Applied({"uid-worker": 2}, {}, {})),
-    "the other's new pods are not ready": (controls("worker", restarted_at="2024-01-01T00:00:00Z", unready=1), NOTHING),
+    "the other's new pods are not ready": (
+        controls("worker", restarted_at="2024-01-01T00:00:00Z", available=2),
+        NOTHING,
+    ),
     "another workload was rolled a moment ago": (controls("worker", restarted_at="2024-01-01T00:59:30Z"), NOTHING),
     "another was rolled by a clock that is ahead": (controls("worker", restarted_at="2024-01-01T01:00:30Z"), NOTHING),
 }
@@ -137,7 +140,7 @@ FREE: dict[str, tuple[Target, Applied]] = {
     "a time that is none": (controls("worker", restarted_at="yesterday"), NOTHING),
     "a time far ahead": (controls("worker", restarted_at="2034-01-01T00:00:00Z"), NOTHING),
     "a time without a zone": (controls("worker", restarted_at="2024-01-01T00:00:00"), NOTHING),
-    "pods of a workload that we did not roll are not ready": (controls("worker", unready=1), NOTHING),
+    "pods of a workload that we did not roll are not ready": (controls("worker", available=2), NOTHING),
     "the other's new template is seen": (controls("worker"), Applied({"uid-worker": 1}, {}, {})),
 }
 
@@ -156,12 +159,12 @@ def test_nothing_stands_in_the_way(other: Target, applied: Applied) -> None:
 
 
 def test_a_rollout_that_only_waits_for_room_lets_others_be_rolled() -> None:
-    stuck = controls("worker", restarted_at="2024-01-01T00:00:00Z", outdated=True, unready=1, proceeds=False)
+    stuck = controls("worker", restarted_at="2024-01-01T00:00:00Z", outdated=True, available=2)
     shown = (*GREEDY, *OTHERS, NEWCOMER)
     assert started(decided((controls(spare=2), stuck), *shown, of=TWO)) == ("api", "PodsWait")
-    moving = changed(stuck, proceeds=True)
+    moving = changed(stuck, spare=2)
     assert started(decided((controls(spare=2), moving), *shown, of=TWO)) is None
-    starting = changed(stuck, unready=2)
+    starting = changed(stuck, available=1)
     assert started(decided((controls(spare=2), starting), *shown, of=TWO)) is None
     ending = replace(OTHERS[0], deleting=True)
     assert started(decided((controls(spare=2), stuck), *GREEDY, ending, OTHERS[1], NEWCOMER, of=TWO)) is None
@@ -181,7 +184,7 @@ def test_a_rollout_whose_first_pod_finds_no_room_is_not_begun() -> None:
     blocked = decided((controls(spare=0),), *full)
     assert blocked.restart is None
     assert blocked.notes[API].message.endswith(
-        "a rollout could not begin: a new pod needs 2, free 0: end a pod, or scale down"
+        "a rollout could not begin: new pods need 2, free 0: end a pod, or scale down"
     )
     assert started(decided((controls(spare=1),), *full)) == ("api", "PlanMoved")
     overcommitted = tuple(held(f"api-{n}", 12) for n in (1, 2, 3))

@@ -12,7 +12,7 @@ from datetime import datetime
 from poolbudget.ledger.decide import Snapshot
 from poolbudget.ledger.model import Decision, Reservation
 from poolbudget.ledger.room import Room
-from poolbudget.planning.model import Target, WorkloadKey, WorkloadPlan
+from poolbudget.planning.model import Rollout, TargetKey, WorkloadKey, WorkloadPlan
 
 LEAST_MOVE = 2
 """Connections by which a grant must differ from the plan."""
@@ -59,9 +59,9 @@ class Fleet:
         """Whether pods of a workload are about to end, and to leave their room."""
         return any(pod.workload == key and pod.deleting for pod in self.snapshot.pods.values())
 
-    def grants(self, target: Target) -> list[Reservation]:
+    def grants(self, target: TargetKey) -> list[Reservation]:
         """Return what is granted to the pods that the controller would make anew, smallest first."""
-        pods = (pod for pod in self.snapshot.pods.values() if pod.controller == target.key)
+        pods = (pod for pod in self.snapshot.pods.values() if pod.controller == target)
         live = (pod for pod in pods if not pod.gates and not pod.deleting and not pod.ended and pod.uid in self.ledger)
         return sorted((self.ledger[pod.uid] for pod in live), key=lambda held: held.connections)
 
@@ -76,29 +76,29 @@ class Fleet:
         return sum(max(held[k] + slots.get(k, 0), plans[k].planned if k in plans else 0) for k in workloads)
 
 
-def due_now(fleet: Fleet, plan: WorkloadPlan, target: Target, *, labelled: bool) -> Due | None:
+def due_now(fleet: Fleet, plan: WorkloadPlan, target: TargetKey, rollout: Rollout, *, labelled: bool) -> Due | None:
     """Return the first reason that holds; None if the pods may stay as they are."""
     if not plan.fits:
         return None
     if not labelled:
-        blocked = _why_not(fleet, plan, target)
+        blocked = _why_not(fleet, plan, target, rollout)
         return Due(plan.key, 0, 0, "Labelled", "its template lacks the labels of PoolBudget", blocked)
-    return next(_reasons(fleet, plan, target), None)
+    return next(_reasons(fleet, plan, target, rollout), None)
 
 
-def _reasons(fleet: Fleet, plan: WorkloadPlan, target: Target) -> Iterator[Due]:
+def _reasons(fleet: Fleet, plan: WorkloadPlan, target: TargetKey, rollout: Rollout) -> Iterator[Due]:
     held = [reservation.connections for reservation in fleet.grants(target)]
     excess = sum(max(0, connections - plan.per_pod) for connections in held)
     if excess and fleet.starved.total():
         message = f"its pods hold {excess} connections more than planned and others wait for room"
-        yield Due(plan.key, 1, excess, "PodsWait", message, _why_not(fleet, plan, target))
+        yield Due(plan.key, 1, excess, "PodsWait", message, _why_not(fleet, plan, target, rollout))
     moved = [connections for connections in held if _has_moved(connections, plan.per_pod)]
     if above := [connections for connections in moved if connections > plan.per_pod]:
         message = f"its pods hold up to {max(above)} connections and the plan gives {plan.per_pod}"
-        yield Due(plan.key, 2, excess, "PlanMoved", message, _why_not(fleet, plan, target))
+        yield Due(plan.key, 2, excess, "PlanMoved", message, _why_not(fleet, plan, target, rollout))
     elif moved and _all_would_fit(fleet, plan, sum(held), len(held)):
         message = f"its pods hold as few as {min(moved)} connections and the plan gives {plan.per_pod}"
-        yield Due(plan.key, 3, 0, "PlanMoved", message, _why_not(fleet, plan, target))
+        yield Due(plan.key, 3, 0, "PlanMoved", message, _why_not(fleet, plan, target, rollout))
 
 
 def _has_moved(held: int, planned: int) -> bool:
@@ -114,18 +114,20 @@ def _all_would_fit(fleet: Fleet, plan: WorkloadPlan, held: int, pods: int) -> bo
     return most_pods * plan.per_pod + of_strays + of_others <= fleet.snapshot.plan.usable
 
 
-def _why_not(fleet: Fleet, plan: WorkloadPlan, target: Target) -> str:
-    """Return why the first new pod would not start; empty if it would, once the rollout has ended the pods it may."""
-    grants = fleet.grants(target)
-    spare = target.rollout.spare if target.rollout else 0
-    ending = {reservation.uid for reservation in grants[:spare]}
+def _why_not(fleet: Fleet, plan: WorkloadPlan, target: TargetKey, rollout: Rollout) -> str:
+    """Return why the first new pods would not start; empty if they would, beside the pods that may not end before.
+
+    From then on every pod that ends leaves the room that the next one needs.
+    """
+    ending = {reservation.uid for reservation in fleet.grants(target)[: rollout.endable]}
     left = {uid: reservation for uid, reservation in fleet.ledger.items() if uid not in ending}
     room = Room(fleet.snapshot.plan, left, fleet.snapshot.elsewhere, rolled=plan.key)
-    has_place = room.pods(plan.key) < plan.steady or (len(grants) > len(ending) and room.slot_is_free(plan.key))
-    needed, free = _floor_of_pod(plan), room.for_replacement(plan.key) if has_place else 0
+    has_place = room.pods(plan.key) < plan.steady or room.slot_is_free(plan.key)
+    needed = _floor_of_pod(plan) * (rollout.lacking + 1)
+    free = room.for_replacement(plan.key) if has_place else 0
     if free >= needed:
         return ""
-    return f"a rollout could not begin: a new pod needs {needed}, free {free}: end a pod, or scale down"
+    return f"a rollout could not begin: new pods need {needed}, free {free}: end a pod, or scale down"
 
 
 def _floor_of_pod(plan: WorkloadPlan) -> int:

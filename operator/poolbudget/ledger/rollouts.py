@@ -101,7 +101,7 @@ def decide_rollouts(
         rollout = target.rollout
         if (note := _obstacle(plan, target, applied)) is not None or rollout is None:
             notes[plan.key] = note or Note("", f"updateMode Recreate does not roll a {target.key.kind}")
-        elif (due := due_now(fleet, plan, target, labelled=not _lacking(plan.key, rollout))) is not None:
+        elif (due := due_now(fleet, plan, target.key, rollout, labelled=not _lacking(plan.key, rollout))) is not None:
             dues.append((due, target, rollout))
     hold = _hold(snapshot, fleet, targets, applied, now, cooldown)
     restart = None
@@ -175,7 +175,7 @@ def _is_rolling(fleet: Fleet, plan: WorkloadPlan, rollout: Rollout, applied: App
     if fleet.ends_pods(plan.key):
         return True
     if rollout.outdated:
-        return rollout.proceeds or not 0 < rollout.unready == fleet.starved[plan.key]
+        return bool(rollout.endable) or not 0 < rollout.unready == fleet.starved[plan.key]
     return rollout.unready > fleet.waiting[plan.key]
 
 

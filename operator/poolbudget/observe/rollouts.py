@@ -17,7 +17,7 @@ LABELS = (BUDGET_LABEL, WORKLOAD_LABEL, BUDGET_NAMESPACE_LABEL)
 
 
 class Progress(NamedTuple):
-    """What spec and status of one kind of controller mean. `pods`: those that it wants, or has while it has more."""
+    """What spec and status of one kind of controller mean: fields of `planning.model.Rollout`."""
 
     outdated: bool
     desired: int
@@ -43,11 +43,12 @@ def parse_rollout(kind: str, raw: Fields) -> Rollout | None:
         labels={name: labels[name] for name in LABELS if name in labels},
         restarted_at=(template.get("annotations") or {}).get(RESTARTED_ANNOTATION, ""),
         labelled=int(labelled) if labelled.isdecimal() else 0,
-        spare=progress.spare,
         obstacle=progress.obstacle,
         outdated=not progress.obstacle and (unnoticed or progress.outdated),
-        unready=max(0, progress.pods - progress.available),
-        proceeds=progress.available > progress.desired - progress.spare,
+        desired=progress.desired,
+        pods=progress.pods,
+        available=progress.available,
+        spare=progress.spare,
     )
 
 

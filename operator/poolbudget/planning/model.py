@@ -69,10 +69,10 @@ class Rollout:
     """How a live controller replaces its pods, and how far it is with its newest template.
 
     `labels` are those of ours on the template, `restarted_at` (RFC 3339) and `labelled` (how often the labels were
-    added) our annotations. `spare`: pods that it may end before a new one is ready. `obstacle`: why a new template does
-    not replace the pods, empty if it does. `outdated`: pods of an older template are left, or the controller has not
-    noticed the newest yet. `unready`: pods that it wants and that are not available. `proceeds`: enough are available
-    for it to end one that is.
+    added) our annotations. `obstacle`: why a new template does not replace the pods, empty if it does. `outdated`: pods
+    of an older template are left, or the controller has not noticed the newest yet. `desired`: the pods that it wants;
+    `pods`: the same, or those that it has while it has more; `available`: those that are ready; `spare`: how many of
+    the desired may be missing during a rollout.
     """
 
     uid: str
@@ -80,11 +80,27 @@ class Rollout:
     labels: Mapping[str, str]
     restarted_at: str
     labelled: int
-    spare: int
     obstacle: str
     outdated: bool
-    unready: int
-    proceeds: bool
+    desired: int
+    pods: int
+    available: int
+    spare: int
+
+    @property
+    def unready(self) -> int:
+        """Pods that it wants, or has, and that are not available."""
+        return max(0, self.pods - self.available)
+
+    @property
+    def endable(self) -> int:
+        """How many available pods it may end before another new one is available."""
+        return max(0, self.available - max(0, self.desired - self.spare))
+
+    @property
+    def lacking(self) -> int:
+        """How many pods must become available before it may end one."""
+        return max(0, self.desired - self.spare - self.available)
 
 
 @dataclass(frozen=True, slots=True)
