@@ -57,7 +57,7 @@ class Cluster:
         gone = {uid: last[uid] for uid in self.ledger if uid not in self.world.pods}
         specs, pods = {self.world.budget.key: self.world.budget.spec}, dict(self.world.pods)
         rolled = rolled_last(plan, targets)
-        snapshot = Snapshot(specs, plan, self.ledger, pods, gone, self.world.sessions(), 0, rolled)
+        snapshot = Snapshot(specs, plan, self.ledger, pods, gone, self.world.sessions(), 0, rolled=rolled)
         decision = decide(snapshot)
         applied = Applied(dict(self.generations), {}, {})
         rollouts = decide_rollouts(snapshot, decision, targets, applied, self.now, COOLDOWN)

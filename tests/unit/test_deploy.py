@@ -59,6 +59,17 @@ def test_the_webhook_may_read_budgets_and_its_own_certificate_and_nothing_else(m
     ]
 
 
+def test_the_operator_may_roll_controllers_and_change_nothing_else_of_them(manifests: list[Manifest]) -> None:
+    changed = {
+        (resource, verb)
+        for rule in rules(manifests)
+        if {"apps", "batch", "autoscaling"} & set(rule["apiGroups"])
+        for resource in rule["resources"]
+        for verb in set(rule["verbs"]) - {"get", "list", "watch"}
+    }
+    assert changed == {(resource, "patch") for resource in ("deployments", "statefulsets", "daemonsets")}
+
+
 def test_every_binding_names_a_role_and_an_account_that_exist(manifests: list[Manifest]) -> None:
     roles = {(m["kind"], m["metadata"]["name"]) for m in of_kind(manifests, "Role", "ClusterRole")}
     accounts = {(m["metadata"]["namespace"], m["metadata"]["name"]) for m in of_kind(manifests, "ServiceAccount")}

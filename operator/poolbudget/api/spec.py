@@ -47,8 +47,8 @@ class PoolBudgetSpec(Model):
     admission: AdmissionMode = AdmissionMode.STRICT
     """Strict: a pod waits for its grant. Available: while the operator is away, pods start with the published plan."""
     update_mode: UpdateMode = UpdateMode.INITIAL
-    """Off, Initial (pods are sized as they start), Recreate or Live. Write "Off" in quotes: YAML reads a bare Off as
-    false."""
+    """Off, Initial (pods are sized as they start), Recreate (and their workload is rolled when the plan has moved) or
+    Live. Write "Off" in quotes: YAML reads a bare Off as false."""
     pooler: Pooler = Pooler()
     """PgBouncer in front of the server."""
     tuning: Tuning = Tuning()

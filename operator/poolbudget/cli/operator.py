@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
     type=Duration(),
     default="60s",
     show_default=True,
-    help="Between rollouts that the operator starts; also how long a pod waits, or finds no node, before others yield.",
+    help="Between two rollouts of a server, and how long a pod waits, or has no node, before others make way.",
 )
 @click.option("--log-level", type=click.Choice(["debug", "info", "warning"]), default="info", show_default=True)
 def operator(
