@@ -162,7 +162,8 @@ def _check_rest(cluster: Cluster, plan: ServerPlan, decision: Decision, rollouts
         if controller.target.key in cluster.restarted and plan.workloads[controller.key].fits:
             old = [p for p in world.of(controller) if p.revision != f"r{controller.revision}"]
             assert not old, f"the rollout of {controller.name} never finishes: {decision.waits}"
-    within = all(r.connections <= plan.workloads[r.workload].per_pod for r in cluster.ledger.values())
+    holders = [(held.connections, plan.workloads[held.workload]) for held in cluster.ledger.values()]
+    within = all(planned.fits and connections <= planned.per_pod for connections, planned in holders)
     for controller in world.controllers:
         for pod, above in _moved(cluster, plan, controller):
             told = rollouts.notes.get(controller.key)
