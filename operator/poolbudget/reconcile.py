@@ -59,14 +59,14 @@ async def reconcile(server: Server) -> None:
     elsewhere = books.elsewhere(plan.ordinary_reserve) if books else 0
     specs = {budget.key: budget.spec for budget in budgets}
     unmanaged = charge(seen.unmanaged, books.by_unmanaged if books else None, specs)
-    rolled = rolled_last(plan, seen.targets)
+    applied = server.rollouts.applied(seen.targets.values())
+    rolled = rolled_last(plan, seen.targets, applied)
     snapshot = Snapshot(
         specs, plan, ledger, seen.pods, seen.gone, seen.sessions, elsewhere, namespaces, seen.boots, unmanaged, rolled
     )
     decision, now = decide(snapshot), time.monotonic()
     stuck = server.unscheduled.lasting(decision.ledger, seen.pods, now)
     yielding = server.unscheduled.due(stuck, snapshot, decision, now)
-    applied = server.rollouts.applied(seen.targets.values())
     rollouts = decide_rollouts(snapshot, decision, seen.targets, applied, datetime.now(UTC), server.cooldown)
 
     # 4. Act: the ledger first, for what is not written down is not given.

@@ -56,10 +56,10 @@ class Cluster:
         last = {uid: pod for uid, now, pod in self.world.log if now is None}
         gone = {uid: last[uid] for uid in self.ledger if uid not in self.world.pods}
         specs, pods = {self.world.budget.key: self.world.budget.spec}, dict(self.world.pods)
-        rolled = rolled_last(plan, targets)
+        applied = Applied(dict(self.generations), {}, {})
+        rolled = rolled_last(plan, targets, applied)
         snapshot = Snapshot(specs, plan, self.ledger, pods, gone, self.world.sessions(), 0, rolled=rolled)
         decision = decide(snapshot)
-        applied = Applied(dict(self.generations), {}, {})
         rollouts = decide_rollouts(snapshot, decision, targets, applied, self.now, COOLDOWN)
         self.ledger = decision.ledger
         for grant in decision.grants:

@@ -269,4 +269,6 @@ def test_the_workload_that_was_rolled_last_comes_first_until_its_pods_are_replac
     later = controls("worker", restarted_at="2024-01-01T00:30:00+00:00", outdated=True)
     finished = controls("worker", restarted_at="2024-01-01T00:30:00Z")
     for targets, rolled in (((earlier, later), WORKER), ((earlier, finished), API), ((controls(), finished), None)):
-        assert rolled_last(plan(of, *targets), {t.key: t for t in targets}) == rolled
+        assert rolled_last(plan(of, *targets), {t.key: t for t in targets}, NOTHING) == rolled
+    unseen = Applied({"uid-api": 2}, {}, {})
+    assert rolled_last(plan(of, controls(), later), {t.key: t for t in (controls(), later)}, unseen) == API

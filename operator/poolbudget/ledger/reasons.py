@@ -5,13 +5,14 @@ for ever: new pods hold at most what the plan gives, and exactly that where a ro
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
 from poolbudget.ledger.decide import Snapshot
 from poolbudget.ledger.model import Decision, Reservation
 from poolbudget.ledger.room import Room
+from poolbudget.ledger.unmanaged import Charge
 from poolbudget.planning.model import Rollout, TargetKey, WorkloadKey, WorkloadPlan
 
 LEAST_MOVE = 2
@@ -109,6 +110,7 @@ def _has_moved(held: int, planned: int) -> bool:
 def _all_would_fit(fleet: Fleet, plan: WorkloadPlan, held: int, pods: int) -> bool:
     """Whether every pod of the workload, and one for the rollout, would get the planned bound, whatever others take."""
     of_others = fleet.others(plan.key) + fleet.snapshot.elsewhere
+    of_others += sum(charge.connections for charge in fleet.snapshot.unmanaged)
     of_strays = sum(r.connections for r in fleet.ledger.values() if r.workload == plan.key) - held
     most_pods = max(pods, min(plan.desired, plan.steady)) + plan.peak - plan.steady
     return most_pods * plan.per_pod + of_strays + of_others <= fleet.snapshot.plan.usable
@@ -121,13 +123,20 @@ def _why_not(fleet: Fleet, plan: WorkloadPlan, target: TargetKey, rollout: Rollo
     """
     ending = {reservation.uid for reservation in fleet.grants(target)[: rollout.endable]}
     left = {uid: reservation for uid, reservation in fleet.ledger.items() if uid not in ending}
-    room = Room(fleet.snapshot.plan, left, fleet.snapshot.elsewhere, rolled=plan.key)
+    unmanaged = _left_of(fleet.snapshot.unmanaged, plan.key, spare - len(ending))
+    room = Room(fleet.snapshot.plan, left, fleet.snapshot.elsewhere, unmanaged, plan.key)
     has_place = room.pods(plan.key) < plan.steady or room.slot_is_free(plan.key)
     needed = _floor_of_pod(plan) * (rollout.lacking + 1)
     free = room.for_replacement(plan.key) if has_place else 0
     if free >= needed:
         return ""
     return f"a rollout could not begin: new pods need {needed}, free {free}: end a pod, or scale down"
+
+
+def _left_of(unmanaged: Iterable[Charge], key: WorkloadKey, ending: int) -> list[Charge]:
+    """Return what stays charged of unmanaged pods once `ending` of the workload's have ended, the smallest first."""
+    own = sorted((c for c in unmanaged if c.pod.workload == key), key=lambda charge: charge.connections)
+    return [c for c in unmanaged if c.pod.workload != key] + own[max(0, ending) :]
 
 
 def _floor_of_pod(plan: WorkloadPlan) -> int:

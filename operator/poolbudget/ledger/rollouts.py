@@ -18,6 +18,7 @@ RESTARTED_ANNOTATION = "poolbudget.dev/restarted-at"
 """On the pod template: when we last rolled the workload."""
 LABELLED_ANNOTATION = "poolbudget.dev/times-labelled"
 """On the controller: how often we have added the labels to its template."""
+NEVER = datetime.min.replace(tzinfo=UTC)
 MOST_LABELLED = 2
 """Labels that were taken away as often are somebody's intention."""
 
@@ -72,16 +73,13 @@ def labels_of(key: WorkloadKey) -> dict[str, str]:
     return {BUDGET_LABEL: key.budget, WORKLOAD_LABEL: key.workload}
 
 
-def rolled_last(plan: ServerPlan, targets: Mapping[TargetKey, Target]) -> WorkloadKey | None:
+def rolled_last(plan: ServerPlan, targets: Mapping[TargetKey, Target], applied: Applied) -> WorkloadKey | None:
     """Return the workload that we rolled last, as long as its pods are not all replaced."""
-    rolling = {
-        at: key
-        for key, workload in plan.workloads.items()
-        if (target := targets.get(_target_key(workload))) is not None
-        and target.rollout is not None
-        and target.rollout.outdated
-        and (at := _restarted_at(target.rollout)) is not None
-    }
+    rolling: dict[tuple[bool, datetime], WorkloadKey] = {}
+    for key, workload in plan.workloads.items():
+        rollout = target.rollout if (target := targets.get(_target_key(workload))) is not None else None
+        if rollout is not None and (_is_unseen(rollout, applied) or (rollout.outdated and _restarted_at(rollout))):
+            rolling[_is_unseen(rollout, applied), _restarted_at(rollout) or NEVER] = key
     return rolling[max(rolling)] if rolling else None
 
 
@@ -168,7 +166,7 @@ def _is_rolling(fleet: Fleet, plan: WorkloadPlan, rollout: Rollout, applied: App
 
     A rollout that only pods without room hold up does not count: to give them room is what others are rolled for.
     """
-    if rollout.generation < applied.generations.get(rollout.uid, 0):
+    if _is_unseen(rollout, applied):
         return True
     if not rollout.outdated and not (rollout.restarted_at and rollout.unready):
         return False
@@ -177,6 +175,11 @@ def _is_rolling(fleet: Fleet, plan: WorkloadPlan, rollout: Rollout, applied: App
     if rollout.outdated:
         return bool(rollout.endable) or not 0 < rollout.unready == fleet.starved[plan.key]
     return rollout.unready > fleet.waiting[plan.key]
+
+
+def _is_unseen(rollout: Rollout, applied: Applied) -> bool:
+    """Whether we have changed the template and the picture does not show it yet."""
+    return rollout.generation < applied.generations.get(rollout.uid, 0)
 
 
 def _restart(due: Due, target: Target, rollout: Rollout, applied: Applied) -> Restart:

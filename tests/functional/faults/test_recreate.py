@@ -100,7 +100,7 @@ async def test_what_another_tool_keeps_is_not_forced(space: Space, fields: Mappi
     await space.kube.patch(space.path("Deployment", "api"), made, APPLY_PATCH, fieldManager="argocd")
     before = (await space.get("Deployment", "api"))["metadata"]["generation"]
     await space.apply(budget(space.name, API, **FORTY))
-    status = await space.status("orders", is_contested, what="the workload is contested")
+    status = await space.status("orders", is_contested, what="the workload is contested", seconds=60)
     assert told in status["workloads"][0]["message"]
     await another_round(space)
     found = await space.get("Deployment", "api")
