@@ -22,7 +22,8 @@ from poolbudget.planning.model import ServerPlan, Target, TargetKey
 from poolbudget.planning.plan import plan_server
 from tests.properties.ledger_controllers import act
 from tests.properties.ledger_faults import LIMITS, controllers
-from tests.properties.ledger_world import Controller, World, build, workload
+from tests.properties.ledger_parts import Controller, workload
+from tests.properties.ledger_world import World, build
 
 TURN, COOLDOWN = timedelta(seconds=10), timedelta(seconds=60)
 QUIET_TURNS = 10
@@ -52,10 +53,10 @@ class Cluster:
         _kubelet(self.world)
         self.seen.append({c.target.key: self.target(c) for c in self.world.controllers})
         targets = self.seen[max(0, len(self.seen) - 1 - self.lag)]
-        plan = plan_server([self.world.budget], targets, None)
+        plan = plan_server(self.world.budgets, targets, None)
         last = {uid: pod for uid, now, pod in self.world.log if now is None}
         gone = {uid: last[uid] for uid in self.ledger if uid not in self.world.pods}
-        specs, pods = {self.world.budget.key: self.world.budget.spec}, dict(self.world.pods)
+        specs, pods = {budget.key: budget.spec for budget in self.world.budgets}, dict(self.world.pods)
         applied = Applied(dict(self.generations), {}, {})
         rolled = rolled_last(plan, targets, applied)
         snapshot = Snapshot(specs, plan, self.ledger, pods, gone, self.world.sessions(), 0, rolled=rolled)
@@ -171,6 +172,12 @@ def _check_rest(cluster: Cluster, plan: ServerPlan, decision: Decision, rollouts
             assert above > 0 or not within, f"{pod.name} holds {-above} less than planned, and there is room"
 
 
+def set_all(world: World, **changes: object) -> None:
+    """Change the specs of all budgets."""
+    for budget in world.budgets:
+        world.set_spec(budget.key, **changes)
+
+
 EDITS = st.one_of(
     st.tuples(st.just("usable"), st.integers(8, 40)),
     st.tuples(st.just("limits"), st.integers(0, 2), LIMITS),
@@ -181,11 +188,11 @@ EDITS = st.one_of(
 def _edit(world: World, edit: Any) -> None:
     kind, *values = edit
     if kind == "usable":
-        world.set_spec(max_connections=values[0])
+        set_all(world, max_connections=values[0])
         return
     controller = world.controllers[values[0] % len(world.controllers)]
     if kind == "limits":
-        world.set_workload(controller.name, **values[1])
+        world.set_workload(controller, **values[1])
     else:
         controller.replicas = values[1]
 
@@ -195,7 +202,7 @@ def _edit(world: World, edit: Any) -> None:
 def test_recreate_comes_to_rest(data: st.DataObject, usable: int, number: int, lag: int) -> None:
     made = [data.draw(controllers(name)) for name in "abc"[:number]]
     world = build(usable, made, [workload(c, **data.draw(LIMITS)) for c in made], observed=True)
-    world.set_spec(update_mode=UpdateMode.RECREATE)
+    set_all(world, update_mode=UpdateMode.RECREATE)
     cluster = Cluster(world, lag)
     _check_rest(cluster, *cluster.rest())
     for edit in data.draw(st.lists(EDITS, max_size=4)):

@@ -123,7 +123,7 @@ def _why_not(fleet: Fleet, plan: WorkloadPlan, target: TargetKey, rollout: Rollo
     """
     ending = {reservation.uid for reservation in fleet.grants(target)[: rollout.endable]}
     left = {uid: reservation for uid, reservation in fleet.ledger.items() if uid not in ending}
-    unmanaged = _left_of(fleet.snapshot.unmanaged, plan.key, spare - len(ending))
+    unmanaged = _left_of(fleet.snapshot.unmanaged, plan.key, rollout.endable - len(ending))
     room = Room(fleet.snapshot.plan, left, fleet.snapshot.elsewhere, unmanaged, plan.key)
     has_place = room.pods(plan.key) < plan.steady or room.slot_is_free(plan.key)
     needed = _floor_of_pod(plan) * (rollout.lacking + 1)
