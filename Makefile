@@ -69,6 +69,13 @@ e2e: setup ## Run functional and end-to-end tests, also on another cluster: KUBE
 bench: setup cluster-up images ## Measure, side by side with something to compare with
 	$(CLUSTER) exec -- $(VENV)/bin/python -m tests.bench
 
+CHAOS = $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED)) $(if $(HEADROOM),--headroom $(HEADROOM)) \
+  $(if $(CHECK_INTERVAL_MS),--check-interval-ms $(CHECK_INTERVAL_MS))
+
+.PHONY: chaos
+chaos: setup cluster-up images ## Let faults happen to real pods at a real Postgres: SECONDS=600 SEED=7
+	$(CLUSTER) exec -- $(PYTHON) -m tests.chaos $(CHAOS)
+
 .PHONY: demo
 demo: setup cluster-up images ## Show the whole path on a real cluster with real Postgres (KEEP=1 leaves it running)
 	$(CLUSTER) exec -- $(PYTHON) -m examples.demo

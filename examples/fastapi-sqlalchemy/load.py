@@ -93,7 +93,9 @@ async def request(session: aiohttp.ClientSession, url: str, tally: Tally) -> Non
                 tally.milliseconds.append((time.perf_counter() - start) * 1000)
             else:
                 tally.failures[body.get("error", f"HTTP {response.status}")] += 1
-    except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+    except TimeoutError:
+        tally.failures["no_answer"] += 1  # the service's own TimeoutError says that its pool had no connection
+    except (aiohttp.ClientError, ValueError) as error:
         tally.failures[type(error).__name__] += 1
 
 
