@@ -55,10 +55,10 @@ async def rollout(world: World, fault: Fault) -> None:
 
 
 async def scale(world: World, fault: Fault) -> None:
-    """Move a workload as an autoscaler would, from one pod to the most that the budget knows of."""
+    """Move a workload as an autoscaler would: half of the time to the most that the budget knows of, else below."""
     workload = fault.choose(sorted(WORKLOADS))
     most = WORKLOADS[workload].most_pods
-    await world.space.scale("Deployment", workload, 1 + int(fault.amount * most))
+    await world.space.scale("Deployment", workload, min(most, 1 + int(2 * fault.amount * most)))
 
 
 async def plan_edit(world: World, fault: Fault) -> None:
