@@ -157,7 +157,7 @@ async def look(space: Space, witness: Witness) -> None:
 
 
 def node_name() -> str:
-    """Return the only container of the engine that is a node of kind, and the current cluster's."""
+    """Return the name of the only node of the kind cluster that the current context names."""
     context = subprocess.run(["kubectl", "config", "current-context"], capture_output=True, text=True, check=False)
     cluster = context.stdout.strip().removeprefix("kind-")
     if not cluster:

@@ -84,8 +84,7 @@ async def container_kill(world: World, fault: Fault) -> None:
 
 async def worker_kill(world: World, fault: Fault) -> None:
     """Kill the process with the most memory, which is what the kernel does; its parent replaces it at once."""
-    pod = await _running_pod(world.space, fault)
-    processes = await world.node.processes(pod["status"]["containerStatuses"][0].get("containerID", "none"))
+    processes = await world.node.processes(await _running_pod(world.space, fault))
     children = [process for process in processes if process.inner_id != 1]
     if not processes:
         raise NoVictimError

@@ -5,7 +5,8 @@ The node is a container of the Docker engine that kind uses, which `python -m te
 
 import asyncio
 from dataclasses import dataclass
-from typing import Any
+
+from tests.functional.space import Raw
 
 # A line for each process of the container $1: its id in the node, its id in the container, and resident kB.
 # Zombies have no memory and are left out.
@@ -38,15 +39,16 @@ class Node:
     def __init__(self, name: str) -> None:
         self._name = name
 
-    async def processes(self, container_id: str) -> list[Process]:
-        """Return the processes of a container, by its status' `containerID`; none once it has ended."""
-        said = await self._run("sh", "-c", PROCESSES, "sh", container_id.rpartition("/")[2])
+    async def processes(self, pod: Raw) -> list[Process]:
+        """Return the processes of a pod's first container; none if it does not run."""
+        if not (container := _container(pod)):
+            return []
+        said = await self._run("sh", "-c", PROCESSES, "sh", container)
         return [_process(line) for line in said.splitlines()]
 
-    async def main_process(self, pod: dict[str, Any]) -> int | None:
+    async def main_process(self, pod: Raw) -> int | None:
         """Return the id of the main process of a pod's first container, if it runs."""
-        found = await self.processes(container_of(pod))
-        return next((process.id for process in found if process.inner_id == 1), None)
+        return next((process.id for process in await self.processes(pod) if process.inner_id == 1), None)
 
     async def named(self, name: str) -> list[int]:
         """Return the ids of the node's processes with this name."""
@@ -55,7 +57,8 @@ class Node:
 
     async def signal(self, signal: str, *ids: int) -> None:
         """Send a signal (`KILL`, `STOP`, `CONT`); one that has ended by now is no error."""
-        await self._run("sh", "-c", f"kill -{signal} {' '.join(map(str, ids))} 2>&1 || true")
+        for each in ids:
+            await self._run("sh", "-c", f"kill -{signal} {each} || ! [ -d /proc/{each} ]")
 
     async def _run(self, *words: str) -> str:
         process = await asyncio.create_subprocess_exec(
@@ -67,10 +70,10 @@ class Node:
         return stdout.decode()
 
 
-def container_of(pod: dict[str, Any]) -> str:
-    """Return the id of the pod's first container."""
+def _container(pod: Raw) -> str:
+    """Return the id of the first container; "" before it runs."""
     statuses = pod["status"].get("containerStatuses") or [{}]
-    return statuses[0].get("containerID") or "none"
+    return str(statuses[0].get("containerID", "").rpartition("/")[2])
 
 
 def _process(line: str) -> Process:
