@@ -14,6 +14,8 @@ import aiohttp
 import yaml
 from kubernetes.aio import client, config
 
+JSON = "application/json"
+METADATA_ONLY = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 JSON_PATCH = "application/json-patch+json"
 MERGE_PATCH = "application/merge-patch+json"
 APPLY_PATCH = "application/apply-patch+yaml"
@@ -62,9 +64,9 @@ class Kube:
 
     async def patch(
         self, path: str, body: Mapping[str, Any] | list[Any], content_type: str = MERGE_PATCH, **params: str | int
-    ) -> dict[str, Any]:
+    ) -> None:
         """Patch an object; `metadata.uid` or `metadata.resourceVersion` in the body are preconditions (else 409)."""
-        return await self._json("PATCH", path, params, body, content_type)
+        await self._json("PATCH", path, params, body, content_type, accept=METADATA_ONLY)
 
     async def delete(self, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Delete an object; `body` is a DeleteOptions."""
@@ -110,10 +112,11 @@ class Kube:
         path: str,
         params: Mapping[str, str | int],
         body: Any = None,
-        content_type: str = "application/json",
+        content_type: str = JSON,
+        accept: str = JSON,
     ) -> dict[str, Any]:
         timeout = aiohttp.ClientTimeout(total=REQUEST_SECONDS)
-        response = await self._request(method, path, params, body, content_type, timeout)
+        response = await self._request(method, path, params, body, content_type, accept, timeout)
         try:
             answer: dict[str, Any] = json.loads(await response.read())
         except (aiohttp.ClientError, TimeoutError, ValueError) as broken:
@@ -126,7 +129,8 @@ class Kube:
         path: str,
         params: Mapping[str, str | int],
         body: Any = None,
-        content_type: str = "application/json",
+        content_type: str = JSON,
+        accept: str = JSON,
         timeout: aiohttp.ClientTimeout | None = None,
     ) -> aiohttp.ClientResponse:
         try:
@@ -134,7 +138,7 @@ class Kube:
                 method,
                 path,
                 query_params=list(params.items()),
-                header_params={"Accept": "application/json", "Content-Type": content_type},
+                header_params={"Accept": accept, "Content-Type": content_type},
                 body=body,
                 auth_settings=["BearerToken"],
             )

@@ -16,6 +16,8 @@ from poolbudget.act.authority import Validity
 from poolbudget.act.certificates import keep_certificates
 from poolbudget.act.lease import LEASE_NAME, Lease, default_identity
 from poolbudget.act.ledger import LedgerStore, servers_with_ledger
+from poolbudget.act.notices import Notices
+from poolbudget.act.outbox import Outbox
 from poolbudget.act.pods import PodWriter
 from poolbudget.act.rollouts import RolloutWriter
 from poolbudget.act.status import StatusWriter
@@ -83,7 +85,7 @@ async def _watch_and_lead(kube: Kube, lease: Lease, options: Options, health: He
 
     A replica that does not lead watches, too: a pod that ends while nobody leads is known to have ended.
     """
-    reporter = default_identity()
+    reporter, outbox = default_identity(), Outbox()
     status = StatusWriter(kube, reporter)
 
     def make(name: str) -> Server:
@@ -92,7 +94,8 @@ async def _watch_and_lead(kube: Kube, lease: Lease, options: Options, health: He
             gatherer=Gatherer(kube, caches, unlabelled, options.settle_time),
             namespaces=Namespaces(kube),
             ledger=LedgerStore(kube, options.namespace, name),
-            pods=PodWriter(kube, reporter),
+            pods=PodWriter(kube, outbox, reporter),
+            notices=Notices(kube, outbox, reporter),
             rollouts=RolloutWriter(kube, reporter),
             status=status,
             unscheduled=Unscheduled(options.cooldown),
@@ -111,7 +114,7 @@ async def _watch_and_lead(kube: Kube, lease: Lease, options: Options, health: He
     health.sessions = servers.sessions
     caches = Caches(kube, budget_touched, servers.wake_target)
     unlabelled = Unlabelled(kube, caches)
-    orphans = Orphans(caches, servers, PodWriter(kube, reporter))
+    orphans = Orphans(caches, servers, Notices(kube, outbox, reporter))
     budgets = Budgets(servers, status, budgets_changed)
     async with asyncio.TaskGroup() as group:
         for watch in caches.run():
@@ -130,5 +133,6 @@ async def _watch_and_lead(kube: Kube, lease: Lease, options: Options, health: He
             servers.add_server(name)
         log.info("leading: the picture of the cluster is complete")
         group.create_task(unlabelled.run())
+        group.create_task(outbox.run())
         group.create_task(orphans.run())
         group.create_task(servers.run())

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from poolbudget.act.pods import PodWriter
+from poolbudget.act.notices import Notices
 from poolbudget.ledger.model import Wait
 from poolbudget.observe.caches import Caches
 from poolbudget.planning.model import BudgetKey
@@ -12,8 +12,8 @@ from poolbudget.servers import Servers
 class Orphans:
     """Explains to waiting pods that nobody knows their budget."""
 
-    def __init__(self, caches: Caches, servers: Servers, pods: PodWriter) -> None:
-        self._caches, self._servers, self._pods = caches, servers, pods
+    def __init__(self, caches: Caches, servers: Servers, notices: Notices) -> None:
+        self._caches, self._servers, self._notices = caches, servers, notices
         self._changed = asyncio.Event()
 
     def wake(self) -> None:
@@ -26,7 +26,7 @@ class Orphans:
             await self._changed.wait()
             self._changed.clear()
             unknown = [key for key in self._caches.budgets_with_pods() if key not in self._servers]
-            await self._pods.explain([wait for key in unknown for wait in self._waits(key)])
+            self._notices.show([wait for key in unknown for wait in self._waits(key)])
             for key in unknown:
                 if not self._servers.charges(key):
                     self._caches.forget_departed(key, ())

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from poolbudget.act.ledger import LedgerStore
+from poolbudget.act.notices import Notices
 from poolbudget.act.pods import PodWriter
 from poolbudget.act.rollouts import RolloutWriter
 from poolbudget.act.status import StatusWriter
@@ -35,6 +36,7 @@ class Server:
     namespaces: Namespaces
     ledger: LedgerStore
     pods: PodWriter
+    notices: Notices
     rollouts: RolloutWriter
     status: StatusWriter
     unscheduled: Unscheduled
@@ -69,18 +71,18 @@ async def reconcile(server: Server) -> None:
     yielding = server.unscheduled.due(stuck, snapshot, decision, now)
     rollouts = decide_rollouts(snapshot, decision, seen.targets, applied, datetime.now(UTC), server.cooldown)
 
-    # 4. Act: the ledger first, for what is not written down is not given.
+    # 4. Act: the ledger first, for what is not written down is not given. Pods follow while the next round decides.
     await server.ledger.write(decision.ledger, seen.capacity.believed)
-    started = await server.pods.start(
+    started = server.pods.start(
         [(grant.pod, grant_annotations(grant, specs, plan)) for grant in decision.grants]
         + [(pod, {}) for pod in decision.opened]
     )
-    await server.pods.recreate(decision.recreated, "Recreated", "was born with the settings of another time")
-    await server.pods.recreate(yielding, "Unscheduled", "found no node, and others wait for its connections")
+    server.pods.recreate(decision.recreated, "Recreated", "was born with the settings of another time")
+    server.pods.recreate(yielding, "Unscheduled", "found no node, and others wait for its connections")
     await server.rollouts.start(rollouts.restart)
 
     # 5. Report: on the pods that wait, on the budgets, in the metrics.
-    await server.pods.explain(decision.waits)
+    server.notices.show(decision.waits, seen.pods.values())
     exceeding = server.excess.lasting(books, now) if books else ()
     found = Findings(
         plan,

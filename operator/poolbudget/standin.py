@@ -12,6 +12,7 @@ from typing import Any
 
 from poolbudget.act.lease import LEASE_NAME, Lease
 from poolbudget.act.ledger import LedgerConflictError, LedgerStore
+from poolbudget.act.outbox import Outbox
 from poolbudget.act.pods import PodWriter
 from poolbudget.api.parse import SpecError, parse_budget
 from poolbudget.api.v1alpha1 import API_VERSION, PLURAL, AdmissionMode, PoolBudgetStatus
@@ -30,8 +31,13 @@ LOOK_SECONDS = 2.0
 
 async def stand_in(kube: Kube, namespace: str, identity: str) -> None:
     """Look for ever whether somebody leads, and grant while nobody does. `namespace` is the operator's."""
-    lease = Lease(kube, namespace, LEASE_NAME, identity)
-    pods = PodWriter(kube, identity)
+    lease, outbox = Lease(kube, namespace, LEASE_NAME, identity), Outbox()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(outbox.run())
+        group.create_task(_look(kube, namespace, lease, PodWriter(kube, outbox, identity)))
+
+
+async def _look(kube: Kube, namespace: str, lease: Lease, pods: PodWriter) -> None:
     while True:
         try:
             if await lease.is_free():
@@ -49,8 +55,8 @@ async def _grant(kube: Kube, pods: PodWriter, store: LedgerStore, budget: Budget
     if not due:
         return
     await store.write({**ledger, **{start.pod.uid: start.reservation for start in due}})
-    opened = await pods.start([(start.pod, start.annotations) for start in due])
-    log.info("%s: no operator leads: started %d pods with the published plan", budget.key, len(opened))
+    pods.start([(start.pod, start.annotations) for start in due])
+    log.info("%s: no operator leads: starting %d pods with the published plan", budget.key, len(due))
 
 
 async def _available_budgets(kube: Kube) -> AsyncIterator[tuple[Budget, PoolBudgetStatus]]:

@@ -14,7 +14,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from poolbudget.act.pods import IN_FLIGHT
+from poolbudget.act.outbox import IN_FLIGHT
 from poolbudget.kube import Kube
 
 NAMESPACE = "poolbudget-bench"

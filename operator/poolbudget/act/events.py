@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from poolbudget.kube import ApiError, Kube
+from poolbudget.ledger.model import Pod
 
 log = logging.getLogger(__name__)
 
@@ -42,3 +43,9 @@ async def post_event(
         await kube.post(f"/apis/events.k8s.io/v1/namespaces/{namespace}/events", event)
     except ApiError as error:
         log.warning("event %s for %s/%s: %s", reason, namespace, regarding["name"], error)
+
+
+async def post_pod_event(kube: Kube, reporter: str, pod: Pod, reason: str, action: str, note: str) -> None:
+    """Warn about a pod."""
+    regarding = {"apiVersion": "v1", "kind": "Pod", "namespace": pod.namespace, "name": pod.name, "uid": pod.uid}
+    await post_event(kube, regarding, reporter=reporter, type_="Warning", reason=reason, action=action, note=note)

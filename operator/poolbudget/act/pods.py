@@ -1,4 +1,4 @@
-"""What is written to pods: the grant, and why a pod has to wait.
+"""What is done to pods: they are granted, or deleted to be born anew.
 
 Called by `reconcile` after the ledger has been written. A grant is one patch, bound to the pod's uid and its gate: it
 writes the annotations that the environment refers to and opens the gate, both or neither, and never on a running pod.
@@ -8,20 +8,18 @@ import asyncio
 import logging
 from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 
-from poolbudget.act.events import post_event
+from poolbudget.act.events import post_pod_event
+from poolbudget.act.outbox import Outbox
 from poolbudget.kube import JSON_PATCH, ApiError, Kube
-from poolbudget.ledger.model import GATE, GRANTED_CONDITION, Pod, Wait
+from poolbudget.ledger.model import GATE, Pod
 from poolbudget.planning.model import WorkloadKey
 from poolbudget.webhook.mutate import Operation, escape
 
 log = logging.getLogger(__name__)
 
-IN_FLIGHT = 16
-NOTICE_SECONDS = 10.0
 RECREATE_SECONDS = 10.0
-STRATEGIC_MERGE_PATCH = "application/strategic-merge-patch+json"
-
 
 STARTED_OR_GONE = frozenset({404, 409, 422})
 """What the API server answers to a grant when the cache is behind: the pod is not the one at the gate any more."""
@@ -54,108 +52,57 @@ def _annotate(pod: Pod, annotations: Mapping[str, str]) -> list[Operation]:
 
 
 class PodWriter:
-    """Carries out what was decided on pods, and remembers it: nothing is sent twice while the cache lags."""
+    """Hands over what was decided on pods, and remembers it: nothing is sent again that is under way or just done."""
 
-    def __init__(self, kube: Kube, reporter: str) -> None:
-        self._kube, self._reporter = kube, reporter
-        self._in_flight = asyncio.Semaphore(IN_FLIGHT)
-        self._opened: set[str] = set()
-        self._outdated: list[Pod] = []
+    def __init__(self, kube: Kube, outbox: Outbox, reporter: str) -> None:
+        self._kube, self._outbox, self._reporter = kube, outbox, reporter
+        self._started: set[str] = set()
+        self._ages: list[float] = []
         self._recreated: dict[WorkloadKey, float] = {}
-        self._noticed: dict[str, tuple[float, str]] = {}
 
-    async def start(self, annotations: Collection[tuple[Pod, Mapping[str, str]]]) -> list[float]:
-        """Write the annotations and open the gate of each pod; return the ages (s) of those opened just now."""
-        self._opened &= {pod.uid for pod, _ in annotations}
-        fresh = [(pod, values) for pod, values in annotations if pod.uid not in self._opened]
-        opened = await asyncio.gather(*(self._start(pod, values) for pod, values in fresh))
-        now = datetime.now(UTC)
-        return [
-            (now - datetime.fromisoformat(pod.created)).total_seconds()
-            for (pod, _), done in zip(fresh, opened, strict=True)
-            if done
-        ]
+    def start(self, annotations: Collection[tuple[Pod, Mapping[str, str]]]) -> list[float]:
+        """Have the annotations written and the gate opened of each of these pods.
 
-    async def recreate(self, pods: Iterable[Pod], reason: str, note: str) -> None:
-        """Delete pods, and say why in an Event of each; their controllers make them anew.
+        Return the ages (s) of those opened since the last call. One that failed is sent again once it is given again.
+        """
+        self._started &= {pod.uid for pod, _ in annotations}
+        for pod, values in annotations:
+            if pod.uid not in self._started:
+                self._started.add(pod.uid)
+                self._outbox.grant(partial(self._start, pod, values))
+        opened, self._ages = self._ages, []
+        return opened
+
+    def recreate(self, pods: Iterable[Pod], reason: str, note: str) -> None:
+        """Have pods deleted, and say why in an Event of each; their controllers make them anew.
 
         A workload's pods are deleted again only after a while: if a birth does not cure them, the next will not either.
         """
         now = asyncio.get_running_loop().time()
         due = [pod for pod in pods if now - self._recreated.get(pod.workload, -RECREATE_SECONDS) >= RECREATE_SECONDS]
         self._recreated.update((pod.workload, now) for pod in due)
-        await asyncio.gather(*(self._recreate(pod, reason, note) for pod in due))
+        for pod in due:
+            self._outbox.grant(partial(self._recreate, pod, reason, note))
 
-    async def explain(self, waits: Collection[Wait]) -> None:
-        """Show on each pod why it waits, and on those that were opened that they no longer do.
-
-        A new reason is an Event, too. A message whose figures alone have moved is written again only after a while.
-        """
-        outdated, self._outdated = self._outdated, []
-        await asyncio.gather(*(self._set_condition(pod, "True", "Granted", "") for pod in outdated))
-        now = asyncio.get_running_loop().time()
-        waiting = {wait.pod.uid for wait in waits}
-        self._noticed = {uid: noticed for uid, noticed in self._noticed.items() if uid in waiting}
-        await asyncio.gather(*(self._explain(wait, now) for wait in waits if self._is_news(wait, now)))
-
-    def _is_news(self, wait: Wait, now: float) -> bool:
-        shown = wait.pod.notice
-        if wait.pod.uid not in self._noticed:
-            return shown != (wait.reason, wait.message)
-        at, reason = self._noticed[wait.pod.uid]
-        return reason != wait.reason or (shown != (wait.reason, wait.message) and now - at >= NOTICE_SECONDS)
-
-    async def _start(self, pod: Pod, annotations: Mapping[str, str]) -> bool:
-        async with self._in_flight:
-            try:
-                await self._kube.patch(_path(pod), start_patch(pod, annotations), JSON_PATCH)
-            except ApiError as error:
-                level = logging.INFO if error.status in STARTED_OR_GONE else logging.WARNING
-                log.log(level, "granting %s/%s: %s", pod.namespace, pod.name, error)
-                return False
-        self._opened.add(pod.uid)
-        if pod.notice is not None:
-            self._outdated.append(pod)
-        return True
+    async def _start(self, pod: Pod, annotations: Mapping[str, str]) -> None:
+        try:
+            await self._kube.patch(pod_path(pod), start_patch(pod, annotations), JSON_PATCH)
+        except ApiError as error:
+            self._started.discard(pod.uid)
+            level = logging.INFO if error.status in STARTED_OR_GONE else logging.WARNING
+            log.log(level, "granting %s/%s: %s", pod.namespace, pod.name, error)
+            return
+        self._ages.append((datetime.now(UTC) - datetime.fromisoformat(pod.created)).total_seconds())
 
     async def _recreate(self, pod: Pod, reason: str, note: str) -> None:
-        async with self._in_flight:
-            try:
-                await self._kube.delete(_path(pod), {"preconditions": {"uid": pod.uid}})
-            except ApiError as error:
-                log.warning("replacing %s/%s: %s", pod.namespace, pod.name, error)
-                return
-        await self._tell(pod, reason, "Recreating", note)
-
-    async def _explain(self, wait: Wait, now: float) -> None:
-        pod = wait.pod
-        last = self._noticed.get(pod.uid, (0.0, pod.notice[0] if pod.notice else ""))[1]
-        self._noticed[pod.uid] = (now, wait.reason)
-        await self._set_condition(pod, "False", wait.reason, wait.message)
-        if last != wait.reason:
-            await self._tell(pod, wait.reason, "Waiting", wait.message)
-
-    async def _tell(self, pod: Pod, reason: str, action: str, note: str) -> None:
-        regarding = {"apiVersion": "v1", "kind": "Pod", "namespace": pod.namespace, "name": pod.name, "uid": pod.uid}
-        await post_event(
-            self._kube, regarding, reporter=self._reporter, type_="Warning", reason=reason, action=action, note=note
-        )
-
-    async def _set_condition(self, pod: Pod, status: str, reason: str, message: str) -> None:
-        condition = {
-            "type": GRANTED_CONDITION,
-            "status": status,
-            "reason": reason,
-            "message": message,
-            "lastTransitionTime": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        }
-        patch = {"metadata": {"uid": pod.uid}, "status": {"conditions": [condition]}}
-        async with self._in_flight:
-            try:
-                await self._kube.patch(f"{_path(pod)}/status", patch, STRATEGIC_MERGE_PATCH)
-            except ApiError as error:
-                log.warning("explaining %s/%s: %s", pod.namespace, pod.name, error)
+        try:
+            await self._kube.delete(pod_path(pod), {"preconditions": {"uid": pod.uid}})
+        except ApiError as error:
+            log.warning("replacing %s/%s: %s", pod.namespace, pod.name, error)
+            return
+        self._outbox.courtesy(partial(post_pod_event, self._kube, self._reporter, pod, reason, "Recreating", note))
 
 
-def _path(pod: Pod) -> str:
+def pod_path(pod: Pod) -> str:
+    """Return where the pod is in the API."""
     return f"/api/v1/namespaces/{pod.namespace}/pods/{pod.name}"
