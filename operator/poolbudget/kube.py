@@ -54,13 +54,20 @@ class Kube:
         """GET one object or one page of a list. Without `resourceVersion` the read is consistent (from a quorum)."""
         return await self._json("GET", path, params)
 
-    async def post(self, path: str, body: Mapping[str, Any], **params: str | int) -> dict[str, Any]:
-        """Create an object."""
-        return await self._json("POST", path, params, body)
+    async def metadata(self, path: str) -> dict[str, Any]:
+        """GET what an object is called and which version it has, without what it holds."""
+        answer = await self._json("GET", path, {}, accept=METADATA_ONLY)
+        return dict(answer["metadata"])
 
-    async def put(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+    async def post(
+        self, path: str, body: Mapping[str, Any], *, accept: str = JSON, **params: str | int
+    ) -> dict[str, Any]:
+        """Create an object."""
+        return await self._json("POST", path, params, body, accept=accept)
+
+    async def put(self, path: str, body: Mapping[str, Any], *, accept: str = JSON) -> dict[str, Any]:
         """Replace an object; with `metadata.resourceVersion` only if nobody changed it (else 409)."""
-        return await self._json("PUT", path, {}, body)
+        return await self._json("PUT", path, {}, body, accept=accept)
 
     async def patch(
         self, path: str, body: Mapping[str, Any] | list[Any], content_type: str = MERGE_PATCH, **params: str | int

@@ -6,9 +6,10 @@ one writes and the other learns that its picture is old; nothing is granted on a
 
 import hashlib
 import time
+from collections.abc import Mapping
 from typing import Any
 
-from poolbudget.kube import ApiError, Kube
+from poolbudget.kube import METADATA_ONLY, ApiError, Kube
 from poolbudget.ledger.codec import decode, encode
 from poolbudget.ledger.model import Ledger
 from poolbudget.ledger.packing import pack, unpack
@@ -55,7 +56,7 @@ class LedgerStore:
         """Return the ledger; ask the API server (quorum) after a doubt, and regularly: people edit it, too."""
         if self._known is None or time.monotonic() - self._confirmed_at >= CONFIRM_SECONDS:
             try:
-                self._remember(await self._kube.get(f"{self._collection}/{self.name}"))
+                await self._confirm()
             except ApiError as error:
                 if error.status != 404:
                     raise
@@ -75,9 +76,9 @@ class LedgerStore:
         known, self._known = self._known, None
         try:
             if self._version is None:
-                self._remember(await self._kube.post(self._collection, self._object(ledger, capacity)))
+                written = await self._kube.post(self._collection, self._object(ledger, capacity), accept=METADATA_ONLY)
             else:
-                self._remember(await self._kube.put(f"{self._collection}/{self.name}", self._object(ledger, capacity)))
+                written = await self._kube.put(self._path, self._object(ledger, capacity), accept=METADATA_ONLY)
         except ApiError as error:
             if error.status == 404:  # deleted by a person: what we know goes on to hold, and is written anew
                 self._version, self._known = None, known
@@ -85,15 +86,14 @@ class LedgerStore:
                 raise LedgerConflictError(str(error)) from error
             self._known = known
             raise
+        self._remember(ledger, written["metadata"])
 
     async def remove(self) -> None:
         """Delete the object of an empty ledger."""
         if self._version is None:
             return
         try:
-            await self._kube.delete(
-                f"{self._collection}/{self.name}", {"preconditions": {"resourceVersion": self._version}}
-            )
+            await self._kube.delete(self._path, {"preconditions": {"resourceVersion": self._version}})
         except ApiError as error:
             if error.status not in {404, 409}:
                 raise
@@ -111,10 +111,24 @@ class LedgerStore:
             metadata["resourceVersion"] = self._version
         return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, **pack(encode(ledger))}
 
-    def _remember(self, stored: dict[str, Any]) -> None:
-        self._known = decode(unpack(stored))
-        self.capacity = _noted_capacity(stored["metadata"].get("annotations", {}).get(CAPACITY_ANNOTATION, ""))
-        self._version = stored["metadata"]["resourceVersion"]
+    @property
+    def _path(self) -> str:
+        return f"{self._collection}/{self.name}"
+
+    async def _confirm(self) -> None:
+        """Read the object, unless it is still of the version that we know: most of the time it is."""
+        if self._known is not None and self._version is not None:
+            metadata = await self._kube.metadata(self._path)
+            if metadata["resourceVersion"] == self._version:
+                self._confirmed_at = time.monotonic()
+                return
+        stored = await self._kube.get(self._path)
+        self._remember(decode(unpack(stored)), stored["metadata"])
+
+    def _remember(self, ledger: Ledger, metadata: Mapping[str, Any]) -> None:
+        self._known = ledger
+        self.capacity = _noted_capacity(metadata.get("annotations", {}).get(CAPACITY_ANNOTATION, ""))
+        self._version = metadata["resourceVersion"]
         self._confirmed_at = time.monotonic()
 
 
