@@ -67,6 +67,7 @@ e2e: setup ## Run functional and end-to-end tests, also on another cluster: KUBE
 
 .PHONY: bench
 bench: setup cluster-up images ## Measure, side by side with something to compare with
+	$(PYTHON) -m tests.bench.kwok
 	$(CLUSTER) exec -- $(VENV)/bin/python -m tests.bench
 
 CHAOS = $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED)) $(if $(HEADROOM),--headroom $(HEADROOM)) \

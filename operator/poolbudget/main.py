@@ -5,6 +5,7 @@ kopf watches PoolBudgets (`on.event` only: no finalizer, no annotation), `observ
 """
 
 import asyncio
+import gc
 import logging
 import signal
 from collections.abc import Coroutine
@@ -55,12 +56,24 @@ class Options:
 
 async def run(options: Options) -> None:
     """Wait for the lease and lead until told to stop; raise `LeaseLostError` if the lease is lost before."""
+    _collect_rarely()
     stop, health = asyncio.Event(), Health()
     _stop_on_signals(stop)
     async with serve_health(options.health_port, health), Kube.connect(options.kubeconfig) as kube:
         lease = Lease(kube, options.namespace, LEASE_NAME, default_identity(), options.lease_duration)
         await _until(stop, _watch_and_lead(kube, lease, options, health, stop))
         await lease.release()
+
+
+def _collect_rarely() -> None:
+    """Let the collector leave alone what was imported, and look at the rest less often.
+
+    Each page of a list is a hundred thousand objects that live only a moment: looking for cycles among them, and among
+    all pods each time, took two fifths of the processor time of listing.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
 
 
 def _stop_on_signals(stop: asyncio.Event) -> None:

@@ -11,6 +11,7 @@ import json
 import os
 import statistics
 import time
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,8 +21,11 @@ from poolbudget.kube import Kube
 NAMESPACE = "poolbudget-bench"
 PODS = f"/api/v1/namespaces/{NAMESPACE}/pods"
 BUDGETS = f"/apis/poolbudget.dev/v1alpha1/namespaces/{NAMESPACE}/poolbudgets"
+LEDGERS = "/api/v1/namespaces/poolbudget-system/configmaps"
 GATE = "poolbudget.dev/grant"
-COUNTS = (1, 100, 500)
+LATENCY_COUNTS = (1, 100)
+RATE_COUNTS = (10, 100, 500, 2000)
+REPEATS = 3
 SINGLES = 30
 
 
@@ -118,9 +122,36 @@ async def latency(kube: Kube, gates: Gates, count: int) -> dict[str, Any]:
     return {"pods_at_once": count, "p50_ms": round(1000 * statistics.median(waits)), "p99_ms": round(1000 * p99)}
 
 
-async def throughput(kube: Kube, gates: Gates, count: int) -> dict[str, Any]:
-    """Let `count` pods wait, give them room at one stroke, and compare with as many bare patches."""
-    name = f"burst-{count}"
+class LedgerWrites:
+    """How often each server's ledger was written, from one watch."""
+
+    def __init__(self, kube: Kube) -> None:
+        self._kube = kube
+        self.of: Counter[str] = Counter()
+
+    async def follow(self) -> None:
+        """Watch for ever."""
+        version = (await self._kube.get(LEDGERS, limit=1))["metadata"]["resourceVersion"]
+        async for event in self._kube.watch(LEDGERS, version, 600, labelSelector="poolbudget.dev/ledger"):
+            if event["type"] in {"ADDED", "MODIFIED"}:
+                self.of[event["object"]["metadata"]["annotations"]["poolbudget.dev/server"]] += 1
+
+
+async def throughput(kube: Kube, gates: Gates, writes: LedgerWrites, count: int) -> dict[str, Any]:
+    """Compare grants with bare patches of as many pods, in turns, since the machine may be busy."""
+    rates = [
+        (await granted(kube, gates, f"burst-{count}-{turn}", count), await bare(kube, f"bare-{count}-{turn}", count))
+        for turn in range(REPEATS)
+    ]
+    ratio = statistics.median(ours / theirs for ours, theirs in rates)
+    ours, theirs = (statistics.median(side) for side in zip(*rates, strict=True))
+    written = sum(writes.of[f"{NAMESPACE}/burst-{count}-{turn}"] for turn in range(REPEATS))
+    per_second = {"granted_per_s": round(ours), "bare_patches_per_s": round(theirs), "ratio": round(ratio, 2)}
+    return {"pods": count, **per_second, "ledger_writes_per_grant": round(written / (count * REPEATS), 3)}
+
+
+async def granted(kube: Kube, gates: Gates, name: str, count: int) -> float:
+    """Let `count` pods wait, give them room at one stroke, and return how many were granted per second."""
     await kube.post(BUDGETS, budget(name, count, 1))
     labels = {"poolbudget.dev/budget": name, "poolbudget.dev/workload": "load"}
     await webhook_knows(kube, labels)
@@ -129,31 +160,37 @@ async def throughput(kube: Kube, gates: Gates, count: int) -> dict[str, Any]:
     started = time.monotonic()
     await kube.patch(f"{BUDGETS}/{name}", {"spec": {"maxConnections": 2 * count}})
     await gates.wait_for(names)
-    granted = count / (max(gates.opened[each] for each in names) - started)
+    rate = count / (max(gates.opened[each] for each in names) - started)
+    await kube.delete(PODS)
+    return rate
 
-    bare = [f"bare-{count}-{i}" for i in range(count)]
-    await in_flight([kube.post(PODS, pod(each, {}, gated=True)) for each in bare])
+
+async def bare(kube: Kube, name: str, count: int) -> float:
+    """Return how many bare patches of as many pods the API server carries out per second."""
+    names = [f"{name}-{i}" for i in range(count)]
+    await in_flight([kube.post(PODS, pod(each, {}, gated=True)) for each in names])
     patch = {"metadata": {"annotations": {"x/connections": "1", "x/mode": "Direct"}}, "spec": {"schedulingGates": None}}
     started = time.monotonic()
-    await in_flight([kube.patch(f"{PODS}/{each}", patch) for each in bare])
-    raw = count / (time.monotonic() - started)
-    ratio = round(granted / raw, 2)
-    return {"pods": count, "granted_per_s": round(granted), "bare_patches_per_s": round(raw), "ratio": ratio}
+    await in_flight([kube.patch(f"{PODS}/{each}", patch) for each in names])
+    rate = count / (time.monotonic() - started)
+    await kube.delete(PODS)
+    return rate
 
 
 async def run() -> None:
     """Measure in a namespace of its own and remove it."""
     async with Kube.connect(os.environ.get("KUBECONFIG")) as kube:
         await kube.post("/api/v1/namespaces", {"metadata": {"name": NAMESPACE}})
-        gates = Gates(kube)
-        following = asyncio.create_task(gates.follow())
+        gates, writes = Gates(kube), LedgerWrites(kube)
+        following = [asyncio.create_task(each.follow()) for each in (gates, writes)]
         try:
-            for count in COUNTS[:2]:
+            for count in LATENCY_COUNTS:
                 print(json.dumps({"grant_latency": await latency(kube, gates, count)}), flush=True)
-            for count in COUNTS[1:]:
-                print(json.dumps({"grant_rate": await throughput(kube, gates, count)}), flush=True)
+            for count in RATE_COUNTS:
+                print(json.dumps({"grant_rate": await throughput(kube, gates, writes, count)}), flush=True)
         finally:
-            following.cancel()
+            for each in following:
+                each.cancel()
             await kube.delete(f"/api/v1/namespaces/{NAMESPACE}")
 
 

@@ -230,11 +230,8 @@ async def populated(kube: Kube, pods: int, servers: int) -> AsyncIterator[None]:
 
 async def _running(kube: Kube) -> None:
     """Return once all pods run."""
-    while (
-        await kube.get(  # noqa: ASYNC110 - what is waited for happens in another process
-            PODS, fieldSelector="status.phase!=Running", limit=1
-        )
-    )["items"]:
+    query: dict[str, str | int] = {"fieldSelector": "status.phase!=Running", "limit": 1}
+    while (await kube.get(PODS, **query))["items"]:  # noqa: ASYNC110 - kwok's process tells us nothing
         await asyncio.sleep(1)
 
 
