@@ -71,9 +71,12 @@ class Kube:
 
     async def patch(
         self, path: str, body: Mapping[str, Any] | list[Any], content_type: str = MERGE_PATCH, **params: str | int
-    ) -> None:
-        """Patch an object; `metadata.uid` or `metadata.resourceVersion` in the body are preconditions (else 409)."""
-        await self._json("PATCH", path, params, body, content_type, accept=METADATA_ONLY)
+    ) -> dict[str, Any]:
+        """Patch an object and return its metadata alone, since whole objects would make the answers large.
+
+        `metadata.uid` or `metadata.resourceVersion` in the body are preconditions (else 409).
+        """
+        return await self._json("PATCH", path, params, body, content_type, accept=METADATA_ONLY)
 
     async def delete(self, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Delete an object; `body` is a DeleteOptions."""
