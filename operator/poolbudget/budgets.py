@@ -15,11 +15,14 @@ from poolbudget.act.status import StatusWriter
 from poolbudget.api.conditions import NewCondition
 from poolbudget.api.parse import SpecError, parse_budget
 from poolbudget.api.v1alpha1 import API_VERSION, GROUP, PLURAL, VERSION, PoolBudgetStatus
-from poolbudget.kube import Kube
+from poolbudget.kube import ApiError, Kube
 from poolbudget.planning.model import Budget, BudgetKey
 from poolbudget.servers import Servers
 
 log = logging.getLogger(__name__)
+
+
+CONFIRM_SECONDS = 10.0
 
 
 class WatchEndedError(Exception):
@@ -45,20 +48,38 @@ class Budgets:
             self._status.remember(key, uid, raw.get("status") or {})
             await self._set(key, raw)
         elif self._uids.get(key) == uid:  # kopf keeps order for each uid only: a successor may have come first
-            del self._uids[key]
-            self._servers.remove_budget(key)
-            self._status.forget(key)
+            self._drop(key)
         self._seen.add(uid)
         self._news.set()
         self._on_change()
 
     async def synced(self, kube: Kube) -> None:
         """Return once every PoolBudget that exists now was taken in: budgets of one server must be divided together."""
-        async for page in kube.pages(f"/apis/{API_VERSION}/{PLURAL}"):
-            for raw in page["items"]:
-                while raw["metadata"]["uid"] not in self._seen:
-                    self._news.clear()
-                    await self._news.wait()
+        for uid in await _existing(kube):
+            while uid not in self._seen:
+                self._news.clear()
+                await self._news.wait()
+
+    async def confirm(self, kube: Kube) -> None:
+        """Drop for ever what was deleted unseen: kopf does not tell what is gone when it lists anew (410 Gone)."""
+        while True:
+            await asyncio.sleep(CONFIRM_SECONDS)
+            known = dict(self._uids)
+            try:
+                existing = await _existing(kube)
+            except ApiError as error:
+                log.warning("confirming PoolBudgets: %s", error)
+                continue
+            for key, uid in known.items():
+                if uid not in existing and self._uids.get(key) == uid:
+                    log.info("PoolBudget %s was deleted unseen", key)
+                    self._drop(key)
+                    self._on_change()
+
+    def _drop(self, key: BudgetKey) -> None:
+        del self._uids[key]
+        self._servers.remove_budget(key)
+        self._status.forget(key)
 
     async def _set(self, key: BudgetKey, raw: Mapping[str, Any]) -> None:
         metadata = raw["metadata"]
@@ -70,6 +91,12 @@ class Budgets:
             await self._status.write(key, metadata["generation"], PoolBudgetStatus(), [ready])
             return
         self._servers.set_budget(Budget(key, spec, metadata["generation"], metadata["creationTimestamp"]))
+
+
+async def _existing(kube: Kube) -> set[str]:
+    """Return the uids of all PoolBudgets, by a quorum read."""
+    pages = kube.pages(f"/apis/{API_VERSION}/{PLURAL}")
+    return {raw["metadata"]["uid"] async for page in pages for raw in page["items"]}
 
 
 async def watch_budgets(budgets: Budgets, kubeconfig: str | None) -> None:
@@ -89,11 +116,14 @@ async def watch_budgets(budgets: Budgets, kubeconfig: str | None) -> None:
     settings = kopf.OperatorSettings()
     settings.posting.enabled = False
     # kopf would make up an identity from the user's name, which a numeric user does not have.
-    await kopf.operator(
-        registry=registry,
-        settings=settings,
-        identity=default_identity(),  # type: ignore[arg-type]  # kopf does not export its type
-        standalone=True,
-        clusterwide=True,
-    )
-    raise WatchEndedError
+    try:
+        await kopf.operator(
+            registry=registry,
+            settings=settings,
+            identity=default_identity(),  # type: ignore[arg-type]  # kopf does not export its type
+            standalone=True,
+            clusterwide=True,
+        )
+    except Exception as error:
+        raise WatchEndedError(f"watching PoolBudgets failed: {error}") from error
+    raise WatchEndedError("watching PoolBudgets ended")

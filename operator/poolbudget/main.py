@@ -141,6 +141,7 @@ async def _watch_and_lead(kube: Kube, lease: Lease, options: Options, health: He
         group.create_task(keep_certificates(kube, options.namespace, validity=Validity(settle=settle)))
         group.create_task(watch_budgets(budgets, options.kubeconfig))
         await budgets.synced(kube)
+        group.create_task(budgets.confirm(kube))
         _stop_on_signals(stop)  # kopf has put its own handlers in their place
         for name in await servers_with_ledger(kube, options.namespace):
             servers.add_server(name)

@@ -9,13 +9,21 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import aiohttp
 from aiohttp import web
 from yarl import URL
 
-Forward = Callable[[], Awaitable[web.StreamResponse]]
+
+class Forward(Protocol):
+    """Passes a request on; with `path` for another path and query than it names."""
+
+    def __call__(self, path: str = "") -> Awaitable[web.StreamResponse]:
+        """Return the API server's answer."""
+        ...
+
+
 Treatment = Callable[[web.Request, Forward], Awaitable[web.StreamResponse]]
 
 HOP_BY_HOP = {"connection", "content-length", "host", "keep-alive", "transfer-encoding"}
@@ -142,20 +150,21 @@ class Proxy:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer one request of the operator."""
 
-        async def forward() -> web.StreamResponse:
-            return await self._stream(request) if "watch" in request.query else await self._ask(request)
+        async def forward(path: str = "") -> web.StreamResponse:
+            answer = self._stream if "watch" in request.query else self._ask
+            return await answer(request, path or request.raw_path)
 
         fault = next((fault for fault in self._faults if fault.takes(request)), None)
         return await (fault.treatment(request, forward) if fault else forward())
 
-    async def _ask(self, request: web.Request) -> web.Response:
-        async with self._request(request, await request.read() or None) as answer:
+    async def _ask(self, request: web.Request, path: str) -> web.Response:
+        async with self._request(request, path, await request.read() or None) as answer:
             body = await answer.read()
             self.requests.append(Request(request.method, request.path, answer.status))
             return web.Response(body=body, status=answer.status, headers=passed_on(answer.headers))
 
-    async def _stream(self, request: web.Request) -> web.StreamResponse:
-        async with self._request(request, None) as answer:
+    async def _stream(self, request: web.Request, path: str) -> web.StreamResponse:
+        async with self._request(request, path, None) as answer:
             response = web.StreamResponse(status=answer.status, headers=passed_on(answer.headers))
             self._watches.append(request)
             try:
@@ -168,8 +177,10 @@ class Proxy:
                 self._watches.remove(request)
             return response
 
-    def _request(self, request: web.Request, body: bytes | None) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
-        url = self.upstream.join(URL(request.raw_path, encoded=True))
+    def _request(
+        self, request: web.Request, path: str, body: bytes | None
+    ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        url = self.upstream.join(URL(path, encoded=True))
         return self.session.request(
             request.method, url, headers=passed_on(request.headers), data=body, skip_auto_headers=["Content-Type"]
         )
