@@ -19,7 +19,7 @@ API = WorkloadKey("shop", "orders", "api")
 GATE = {"name": "poolbudget.dev/grant"}
 VANISHED = (
     "nobody saw it end, it ran on node worker at address 10.0.0.3: "
-    "freed once a person who knows that it ended says: poolbudget forget api-3 -n shop"
+    "freed once its node has booted anew or is gone, or a person who knows that it ended says: poolbudget forget api-3 -n shop"
 )
 SETTINGS = ("DB_POOL_SIZE", "DB_MAX_OVERFLOW")
 
@@ -277,8 +277,7 @@ def test_with_a_database_a_vanished_pod_may_be_freed_by_what_that_shows() -> Non
     shown = picture(ledger=(entry("api-1", 4),), raw=budget(database={"host": "db", "name": "orders"}))
     [row] = document.of_budget(shown, NOW)["pods"]
     assert (
-        "freed once the database has shown no session of that address for the settle time, or a person"
-        in row["message"]
+        "freed once the database has shown no session of that address for the settle time, its node" in row["message"]
     )
 
 

@@ -130,17 +130,18 @@ class Proxy:
             cut(watch)
         return len(self._watches)
 
-    async def until(self, method: str, part: str) -> None:
-        """Wait for the next such request."""
-        arrival = asyncio.Event()
+    async def until(self, method: str, part: str, times: int = 1) -> None:
+        """Wait for the next such requests."""
+        arrived = asyncio.Semaphore(0)
 
         async def note(_: web.Request, forward: Forward) -> web.StreamResponse:
-            arrival.set()
+            arrived.release()
             return await forward()
 
-        self.lay(method, part, note, times=1)
+        self.lay(method, part, note, times=times)
         async with asyncio.timeout(PATIENCE):
-            await arrival.wait()
+            for _ in range(times):
+                await arrived.acquire()
 
     def count(self, methods: str, part: str, status: int | None = None) -> int:
         """How many such requests the API server has answered, with this status if one is given."""

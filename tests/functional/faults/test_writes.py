@@ -3,9 +3,12 @@
 import json
 from typing import Any
 
+from poolbudget.act.ledger import LedgerStore
 from tests.functional.cluster import budget, kubectl
 from tests.functional.faults.operators import Operators
-from tests.functional.faults.proxy import Hold, Proxy, lose_answer
+from tests.functional.faults.proxy import Hold, PrivateLease, Proxy, lose_answer
+from tests.functional.faults.treatments import Crash
+from tests.functional.invariant import never_more_than
 from tests.functional.manifests import deployment
 from tests.functional.space import OPERATOR_NAMESPACE, Raw, Space, connections, is_gated
 
@@ -27,6 +30,20 @@ async def check(space: Space) -> list[Raw]:
     return [*granted, waiting]
 
 
+async def killed_after_a_write(proxy: Proxy, operators: Operators, ledger: str) -> str:
+    """Start an operator and kill it after its first write, which is returned; "" if it has nothing to write."""
+    crash = Crash()
+    fault = proxy.lay("POST|PUT|PATCH|DELETE", "/", crash, times=1)
+    proxy.lay("GET|POST|PUT", "/leases", PrivateLease())  # so that nobody waits for the lease of the dead
+    crash.operator = await operators.start(proxy.url)
+    write = await crash.before(proxy.until("GET", f"/configmaps/{ledger}", times=2))  # read by rounds seconds apart
+    fault.times = 0
+    if write is None:
+        return ""
+    await crash.operator.ended()
+    return write
+
+
 async def test_an_operator_killed_between_ledger_and_pods_leaves_its_successor_the_same_reservations(
     space: Space, proxy: Proxy, operators: Operators
 ) -> None:
@@ -45,6 +62,21 @@ async def test_an_operator_killed_between_ledger_and_pods_leaves_its_successor_t
     await operators.start()
     *granted, _ = await check(space)
     assert reserved.keys() == {pod["metadata"]["uid"] for pod in granted}
+
+
+async def test_an_operator_killed_after_each_of_its_writes_in_turn_leaves_its_successors_nothing_to_correct(
+    space: Space, proxy: Proxy, operators: Operators
+) -> None:
+    """Each one makes its first write, does not live to see the answer, and the next one goes on from there."""
+    writes: list[str] = []
+    ledger = LedgerStore(space.kube, OPERATOR_NAMESPACE, f"{space.name}/orders").name
+    async with never_more_than(space, 20):
+        await begin(space)
+        while write := await killed_after_a_write(proxy, operators, ledger):
+            writes.append(write)
+        await check(space)
+    print("\n".join(writes))
+    assert len(writes) >= 4  # the ledger, a grant, why a pod waits, the status
 
 
 async def test_a_ledger_write_whose_answer_is_lost_is_not_repeated_blindly(

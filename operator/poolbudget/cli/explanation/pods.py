@@ -83,7 +83,7 @@ def configured(raw: Raw, spec: PoolBudgetSpec, workload: Workload, settings: tup
 def vanished(entry: Reservation, in_use: int | None, *, observed: bool) -> Row:
     """Return the row of a reservation whose pod no longer exists; `observed`: the budget has a database to ask."""
     where = f"it ran on node {entry.node or 'unknown'} at address {entry.address or 'unknown'}"
-    proof = "the database has shown no session of that address for the settle time, or " if observed else ""
+    proof = "the database has shown no session of that address for the settle time, " if observed else ""
     command = f"poolbudget forget {entry.pod} -n {entry.namespace}"
     return Row(
         uid=entry.uid,
@@ -94,7 +94,7 @@ def vanished(entry: Reservation, in_use: int | None, *, observed: bool) -> Row:
         granted=entry.connections,
         in_use=in_use,
         reason="Vanished",
-        message=f"nobody saw it end, {where}: freed once {proof}a person who knows that it ended says: {command}",
+        message=f"nobody saw it end, {where}: freed once {proof}its node has booted anew or is gone, or a person who knows that it ended says: {command}",
     )
 
 
