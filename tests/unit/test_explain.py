@@ -19,7 +19,8 @@ API = WorkloadKey("shop", "orders", "api")
 GATE = {"name": "poolbudget.dev/grant"}
 VANISHED = (
     "nobody saw it end, it ran on node worker at address 10.0.0.3: "
-    "freed once its node has booted anew or is gone, or a person who knows that it ended says: poolbudget forget api-3 -n shop"
+    "freed once its node has booted anew or is gone, "
+    "or a person who knows that it ended says: poolbudget forget api-3 -n shop"
 )
 SETTINGS = ("DB_POOL_SIZE", "DB_MAX_OVERFLOW")
 

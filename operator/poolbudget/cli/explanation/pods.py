@@ -94,7 +94,8 @@ def vanished(entry: Reservation, in_use: int | None, *, observed: bool) -> Row:
         granted=entry.connections,
         in_use=in_use,
         reason="Vanished",
-        message=f"nobody saw it end, {where}: freed once {proof}its node has booted anew or is gone, or a person who knows that it ended says: {command}",
+        message=f"nobody saw it end, {where}: freed once {proof}its node has booted anew or is gone, "
+        f"or a person who knows that it ended says: {command}",
     )
 
 
