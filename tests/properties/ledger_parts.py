@@ -7,20 +7,26 @@ from collections import Counter
 from dataclasses import dataclass, field
 from functools import cache
 
-from poolbudget.api.v1alpha1 import TargetReference, Workload
-from poolbudget.detection.podspec import Container, PodSpec
+from poolbudget.api.v1alpha1 import PoolBudgetSpec, TargetReference, Workload
+from poolbudget.detection.podspec import Container, PodSpec, Variable
 from poolbudget.planning.model import BudgetKey, Target, TargetKey, WorkloadKey
+from poolbudget.planning.settings import annotation_key, setting_names
 
 BUDGETS = (BudgetKey("shop", "orders"), BudgetKey("shop", "reports"))
 """Of one server; the first is the older one."""
+SETTINGS = tuple(
+    setting_names(PoolBudgetSpec(max_connections=20, workloads=[Workload(name="api")]), Workload(name="api"))
+)
+"""The variables of a workload with default settings."""
 UNLIMITED = 1_000_000
 """What a process opens whose pool size is 0 or less."""
 
 
 @cache
 def template(processes: int) -> PodSpec:
-    """Return a pod spec that detection reads as this many processes."""
-    return PodSpec((Container("app", command=("uvicorn", "app:app", "--workers", str(processes))),))
+    """Return a pod spec that detection reads as this many processes, with its settings as the webhook injects them."""
+    env = tuple(Variable(name, None, annotation_key(name)) for name in SETTINGS)
+    return PodSpec((Container("app", command=("uvicorn", "app:app", "--workers", str(processes)), env=env),))
 
 
 @dataclass

@@ -11,15 +11,25 @@ from poolbudget.ledger.model import GATE, Decision, Pod, Reservation
 from poolbudget.ledger.unmanaged import Charge, UnmanagedPod
 from poolbudget.planning.model import Budget, BudgetKey, ServerPlan, Target, TargetKey, WorkloadKey
 from poolbudget.planning.plan import plan_server
+from poolbudget.planning.settings import setting_names
 
 BUDGET = BudgetKey("shop", "orders")
 API = WorkloadKey("shop", "orders", "api")
 LONG = "n" * 63
 
 
+INJECTED = tuple(
+    setting_names(PoolBudgetSpec(max_connections=20, workloads=[Workload(name="api")]), Workload(name="api"))
+)
+"""The variables of a workload with default settings."""
+
+
 def app(processes: int = 1, *variables: str) -> PodSpec:
-    """Return a pod spec with this many Uvicorn workers, whose environment refers to the settings of `variables`."""
-    env = tuple(Variable(name, None, f"env.poolbudget.dev/{name}") for name in variables)
+    """Return a pod spec with this many Uvicorn workers, whose environment refers to the settings of `variables`.
+
+    Without them it is that of a pod as the webhook leaves it.
+    """
+    env = tuple(Variable(name, None, f"env.poolbudget.dev/{name}") for name in variables or INJECTED)
     return PodSpec((Container("app", command=("uvicorn", "app:app", "--workers", str(processes)), env=env),))
 
 

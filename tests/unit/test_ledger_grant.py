@@ -6,11 +6,12 @@ from typing import Any
 import pytest
 
 from poolbudget.api.v1alpha1 import PoolBudgetSpec, Workload
-from poolbudget.detection.podspec import Container, PodSpec, Variable
+from poolbudget.detection.podspec import PodSpec, Variable
 from poolbudget.ledger.decide import decide
 from poolbudget.ledger.model import MOST_ENTRIES, Decision, Ledger, Pod
 from poolbudget.planning.model import ServerPlan, WorkloadKey
 from tests.unit.ledger_builders import (
+    app,
     granted,
     ledger,
     plan,
@@ -50,8 +51,10 @@ def test_the_size_of_a_grant(held: tuple[int, ...], pod: Pod, connections: int |
 
 
 def with_own(name: str, **variables: str) -> Pod:
+    (container,) = app().containers
     own = tuple(Variable(variable, value) for variable, value in variables.items())
-    return waiting(name, spec=PodSpec((Container("app", command=("uvicorn", "app:app"), env=own),)))
+    env = (*(variable for variable in container.env if variable.name not in variables), *own)
+    return waiting(name, spec=PodSpec((replace(container, env=env),)))
 
 
 OWN = {
@@ -184,7 +187,9 @@ def test_the_order_of_grants(first: dict[str, Any], second: dict[str, Any]) -> N
     ("pod", "reason"),
     [
         pytest.param(
-            replace(waiting(), spec=PodSpec((Container("app"),))), "ProcessesUnknown", id="processes that nobody knows"
+            replace(waiting(), spec=PodSpec((replace(app().containers[0], command=()),))),
+            "ProcessesUnknown",
+            id="processes that nobody knows",
         ),
         pytest.param(replace(waiting(), gates=("other", *waiting().gates)), None, id="at another gate it is not ours"),
     ],

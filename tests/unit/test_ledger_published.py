@@ -10,6 +10,7 @@ from poolbudget.api.v1alpha1 import PoolBudgetSpec, PoolBudgetStatus, Workload
 from poolbudget.ledger.model import Pod, Reservation
 from poolbudget.ledger.published import Start, starts
 from poolbudget.planning.model import Budget
+from poolbudget.planning.settings import setting_names
 from poolbudget.planning.status import planned_status, workloads_fit
 from tests.unit.ledger_builders import BUDGET, app, ledger, pods, reservation, running, spec, target, waiting
 from tests.unit.ledger_builders import plan as plan_of
@@ -36,13 +37,15 @@ def names(found: list[Start]) -> list[str]:
 
 
 def test_a_waiting_pod_gets_the_published_connections_and_settings() -> None:
-    (start,) = started(replace(waiting(), spec=app(1, "DB_POOL_SIZE", "DB_MAX_OVERFLOW")))
+    (start,) = started(waiting())
     assert start.reservation == Reservation("api-1", 4, "shop", "api-1", start.pod.workload)
-    assert start.annotations == {
-        "poolbudget.dev/connections": "4",
-        "poolbudget.dev/mode": "Direct",
-        "env.poolbudget.dev/DB_POOL_SIZE": "4",
-        "env.poolbudget.dev/DB_MAX_OVERFLOW": "0",
+    assert {name: start.annotations[f"poolbudget.dev/{name}"] for name in ("connections", "mode")} == {
+        "connections": "4",
+        "mode": "Direct",
+    }
+    assert {name: start.annotations[f"env.poolbudget.dev/{name}"] for name in ("DB_POOL_SIZE", "DB_MAX_OVERFLOW")} == {
+        "DB_POOL_SIZE": "4",
+        "DB_MAX_OVERFLOW": "0",
     }
 
 
@@ -94,6 +97,7 @@ def test_a_plan_that_cannot_be_trusted_starts_nothing(outdated: PoolBudgetStatus
 def test_settings_of_named_pools_come_from_the_published_pools() -> None:
     pools = [{"name": "read", "weight": 3}, {"name": "write"}]
     budget = spec(usable=16, workloads=[Workload.model_validate({"name": "api", "pools": pools})])
-    (start,) = started(replace(waiting(), spec=app(1, "READ_DB_POOL_SIZE", "WRITE_DB_POOL_SIZE")), budget=budget)
+    injected = setting_names(budget, budget.workloads[0])
+    (start,) = started(replace(waiting(), spec=app(1, *injected)), budget=budget)
     assert start.annotations["env.poolbudget.dev/READ_DB_POOL_SIZE"] == "3"
     assert start.annotations["env.poolbudget.dev/WRITE_DB_POOL_SIZE"] == "1"

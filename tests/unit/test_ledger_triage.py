@@ -8,17 +8,25 @@ from poolbudget.api.v1alpha1 import AllowedNamespaces, PoolBudgetSpec, UpdateMod
 from poolbudget.detection.podspec import Container, PodSpec, Variable
 from poolbudget.ledger.model import Pod, Wait
 from poolbudget.ledger.triage import Verdict, triage
-from tests.unit.ledger_builders import BUDGET, app, spec, waiting
+from tests.unit.ledger_builders import BUDGET, INJECTED, app, spec, waiting
 
 OFF = UpdateMode.OFF
 FOREIGN = replace(waiting(), namespace="elsewhere")
 UNRESOLVED = replace(waiting(), unresolved=True)
-LACKING = replace(waiting(), spec=app(1, "DB_POOL_SIZE", "DB_OLD"))
+OUTDATED = replace(waiting(), spec=app(1, *INJECTED, "DB_OLD"))
+INCOMPLETE = replace(waiting(), spec=app(1, *INJECTED[1:]))
+BESIDE = PodSpec((*app().containers, Container("worker")))
 EVERYWHERE = AllowedNamespaces.model_validate({"from": "All"})
 SELECTED = AllowedNamespaces.model_validate({"from": "Selector", "selector": {"matchLabels": {"team": "orders"}}})
 EVERY_LABEL = AllowedNamespaces.model_validate({"from": "Selector", "selector": {}})
 NAMESPACES = {"elsewhere": {"team": "orders"}, "other": {"team": "search"}}
 UNKNOWN = replace(waiting(), workload=waiting().workload._replace(workload="web"))
+
+
+def own_size() -> Container:
+    """Return a container that sets the pool's size itself."""
+    (container,) = app().containers
+    return replace(container, env=(Variable(INJECTED[0], "5"), *container.env[1:]))
 
 
 @pytest.mark.parametrize(
@@ -57,13 +65,27 @@ UNKNOWN = replace(waiting(), workload=waiting().workload._replace(workload="web"
         pytest.param(UNRESOLVED, spec(), Verdict.RECREATE, id="a pod without settings is born anew"),
         pytest.param(replace(UNRESOLVED, owner="Job"), spec(), "BornUnresolved", id="unless a Job owns it"),
         pytest.param(replace(UNRESOLVED, owner=""), spec(), "BornUnresolved", id="or nobody"),
-        pytest.param(LACKING, spec(), Verdict.RECREATE, id="a pod with settings of the past is born anew"),
-        pytest.param(replace(LACKING, owner="Job"), spec(), "SettingsChanged", id="unless a Job owns it, too"),
+        pytest.param(OUTDATED, spec(), Verdict.RECREATE, id="a pod with settings of the past is born anew"),
+        pytest.param(replace(OUTDATED, owner="Job"), spec(), "SettingsChanged", id="unless a Job owns it, too"),
+        pytest.param(INCOMPLETE, spec(), Verdict.RECREATE, id="a pod that lacks a setting is born anew"),
+        pytest.param(replace(INCOMPLETE, owner="Job"), spec(), "SettingsChanged", id="unless a Job owns it, as well"),
         pytest.param(
-            replace(waiting(), spec=app(1, "DB_POOL_SIZE")),
+            replace(waiting(), spec=PodSpec((own_size(),))),
             spec(),
             Verdict.SIZE,
-            id="a pod with known settings",
+            id="a setting of its own is there, too",
+        ),
+        pytest.param(
+            replace(waiting(), spec=BESIDE),
+            spec(),
+            Verdict.SIZE,
+            id="a container beside needs no settings",
+        ),
+        pytest.param(
+            replace(waiting(), spec=BESIDE),
+            spec(workloads=[Workload(name="api", containers=["app", "worker"])]),
+            Verdict.RECREATE,
+            id="one that the budget has come to count does",
         ),
     ],
 )
@@ -93,7 +115,7 @@ def test_the_message_names_the_workloads_that_there_are() -> None:
 
 
 def test_the_message_names_the_variable_that_would_be_empty() -> None:
-    found = triage(replace(LACKING, owner=""), {BUDGET: spec()}, {})
+    found = triage(replace(OUTDATED, owner=""), {BUDGET: spec()}, {})
     assert isinstance(found, Wait)
     assert "no longer sets DB_OLD:" in found.message
 

@@ -3,10 +3,10 @@
 `ledger.decide` asks for every waiting pod; those that pass are sized by `ledger.grant`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import Enum
 
-from poolbudget.api.v1alpha1 import PoolBudgetSpec, UpdateMode
+from poolbudget.api.v1alpha1 import PoolBudgetSpec, UpdateMode, Workload
 from poolbudget.ledger.model import SETTING_ANNOTATION_PREFIX, Pod, Wait
 from poolbudget.planning.model import BudgetKey
 from poolbudget.planning.selectors import selects
@@ -37,12 +37,13 @@ def triage(pod: Pod, specs: Mapping[BudgetKey, PoolBudgetSpec], namespaces: Name
         return Wait(pod, "NamespaceNotAllowed", _not_allowed(pod, spec))
     if (workload.update_mode or spec.update_mode) is UpdateMode.OFF:
         return Verdict.OPEN
-    known = {annotation_key(variable) for variable in setting_names(spec, workload)}
-    lacking = {key: variable for key, variable in _references(pod).items() if key not in known}
-    if not pod.unresolved and not lacking:
+    known = {annotation_key(variable): variable for variable in setting_names(spec, workload)}
+    obsolete = {key: variable for key, variable in _references(pod).items() if key not in known}
+    added = _not_defined(pod, workload, known.values())
+    if not (pod.unresolved or obsolete or added):
         return Verdict.SIZE
     if foreign := [
-        f"{variable} refers to {key}" for key, variable in lacking.items() if key != annotation_key(variable)
+        f"{variable} refers to {key}" for key, variable in obsolete.items() if key != annotation_key(variable)
     ]:
         message = f"{'; '.join(foreign)}: the workload sets {', '.join(sorted(known))}: correct the pod template"
         return Wait(pod, "SettingUnknown", message)
@@ -54,11 +55,9 @@ def triage(pod: Pod, specs: Mapping[BudgetKey, PoolBudgetSpec], namespaces: Name
             "BornUnresolved",
             "the pod was born before its budget and has no settings: delete it and create it anew",
         )
-    return Wait(
-        pod,
-        "SettingsChanged",
-        f"the workload no longer sets {', '.join(lacking.values())}: delete the pod and create it anew",
-    )
+    changes = {"no longer sets": obsolete.values(), "now sets": added}
+    said = " and ".join(f"{change} {', '.join(names)}" for change, names in changes.items() if names)
+    return Wait(pod, "SettingsChanged", f"the workload {said}: delete the pod and create it anew")
 
 
 def _is_allowed(pod: Pod, spec: PoolBudgetSpec, namespaces: Namespaces) -> bool:
@@ -79,6 +78,13 @@ def _not_allowed(pod: Pod, spec: PoolBudgetSpec) -> str:
 def setting_annotations(pod: Pod) -> frozenset[str]:
     """Return the annotations that the pod's environment refers to."""
     return frozenset(_references(pod))
+
+
+def _not_defined(pod: Pod, workload: Workload, variables: Iterable[str]) -> list[str]:
+    """Return the variables that a target container does not have: it would run with the defaults of its driver."""
+    targets = pod.spec.targets(workload.containers) if pod.spec else ()
+    defined = [{variable.name for variable in container.env} for container in targets]
+    return [name for name in variables if not all(name in names for names in defined)]
 
 
 def _references(pod: Pod) -> dict[str, str]:

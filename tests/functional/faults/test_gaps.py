@@ -72,7 +72,7 @@ async def test_a_pod_that_vanished_is_held_until_its_node_has_booted_or_is_gone(
         )
         await until_ledger(space, uid, lambda entry: entry.node == node["name"])
         await space.kube.delete(space.path("Pod", old["metadata"]["name"]), {"gracePeriodSeconds": 0})
-        await space.until_pods("api", waiting=1, reason="NoRoom")
+        await space.until_pods("api", waiting=1)
         await until_ledger(space, uid, lambda entry: entry.boot.endswith("-boot1"))
 
         if proof == "booted":

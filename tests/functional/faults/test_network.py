@@ -118,5 +118,5 @@ async def test_a_storm_in_the_network_passes_without_harm(space: Space, proxy: P
         storm.rages = False
         await space.until_pods("api", granted=4, waiting=2, seconds=60)
         print(f"{storm.struck} requests were struck")
-        assert storm.struck > 10
+        assert storm.struck > 4
         assert peaks.moments > 20
