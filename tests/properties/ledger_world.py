@@ -4,9 +4,9 @@
 any order. What a pod could open is kept apart from what anybody wrote down about it.
 
 Assumptions: a process that lives shows a database that answers at least one backend; an address is given to another
-pod only after the kubelet has reported the end of the pod that had it, and its last backend has ended; a Node that is
-deleted runs nothing any more; a kubelet that comes back reports its boot before it starts anything; labels are removed
-from pods that have a node.
+pod only after the kubelet has reported the end of the pod that had it, and its last backend has ended; a pod keeps its
+address; a Node that is deleted runs nothing any more; a kubelet that comes back reports its boot before it starts
+anything; labels are removed from pods that have a node.
 """
 
 from collections import Counter
@@ -134,7 +134,7 @@ class World:
         pod = self.pods[uid]
         reachable = pod.node in self.nodes and pod.node not in self.cut
         if reachable and uid not in self.processes and not pod.ended and not pod.deleting:
-            address = self._free_address()
+            address = pod.address or self._free_address()
             self.processes[uid] = Process(self.bound(uid), address, pod.node, 0 if self.away else 1)
             self._show(replace(pod, address=address))
 

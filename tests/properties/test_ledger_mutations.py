@@ -47,7 +47,7 @@ def keeps_no_rollout_slot_to_use(patch: pytest.MonkeyPatch) -> None:
 
 def grants_below_the_floor(patch: pytest.MonkeyPatch) -> None:
     def below(claim: Claim, room: Room) -> Grant | Wait:
-        return grant_one(replace(claim, plan=replace(claim.plan, floor=0)), room)
+        return grant_one(replace(claim, floor=0), room)
 
     patch.setattr(decide, "grant_one", below)
 
@@ -131,9 +131,10 @@ def takes_removed_labels_for_a_deletion(patch: pytest.MonkeyPatch) -> None:
 def divides_each_budget_as_if_it_were_alone(patch: pytest.MonkeyPatch) -> None:
     room = Room.__init__
 
-    def alone(self: Room, plan: ServerPlan, ledger: Ledger, elsewhere: int) -> None:
+    def alone(self: Room, plan: ServerPlan, ledger: Ledger, elsewhere: int, *others: object) -> None:
         newest = max((key.budget for key in plan.workloads), default="")
-        room(self, plan, {uid: entry for uid, entry in ledger.items() if entry.workload.budget == newest}, elsewhere)
+        own = {uid: entry for uid, entry in ledger.items() if entry.workload.budget == newest}
+        room(self, plan, own, elsewhere, *others)  # type: ignore[arg-type]
 
     patch.setattr(Room, "__init__", alone)
 

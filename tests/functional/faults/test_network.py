@@ -2,6 +2,7 @@
 
 import signal
 from functools import partial
+from itertools import cycle
 from typing import Any
 
 import pytest
@@ -111,12 +112,13 @@ async def test_a_storm_in_the_network_passes_without_harm(space: Space, proxy: P
         storm = Storm(seed=7)
         for path in ("/pods", "/configmaps", "/poolbudgets", "/events"):
             proxy.lay(EVERY, path, storm)
-        for replicas in (6, 1, 5, 0, 6, 3, 6):
+        for replicas in cycle((6, 1, 5, 0, 6, 3)):
             proxy.cut_watches()
             await space.scale("Deployment", "api", replicas)
             await space.until("Pod", partial(are, replicas), what=f"{replicas} pods")
+            if storm.struck > 10:
+                break
         storm.rages = False
+        await space.scale("Deployment", "api", 6)
         await space.until_pods("api", granted=4, waiting=2, seconds=60)
-        print(f"{storm.struck} requests were struck")
-        assert storm.struck > 4
         assert peaks.moments > 20
