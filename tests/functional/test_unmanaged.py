@@ -78,7 +78,7 @@ async def test_a_workload_whose_labels_are_removed_is_charged_for_what_its_new_p
     ("message", "spec"),
     [
         pytest.param("scale the Deployment to 1 first", {"replicas": 1}, id="scaled"),
-        pytest.param("or give it strategy Recreate", {"strategy": RECREATE}, id="recreated"),
+        pytest.param("or give the Deployment strategy Recreate", {"strategy": RECREATE}, id="recreated"),
     ],
 )
 async def test_an_adoption_that_its_own_old_pods_block_goes_on_after_what_the_message_says(

@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 from poolbudget.api.v1alpha1 import Workload
 from poolbudget.ledger.decide import Snapshot, decide
-from poolbudget.ledger.model import Pod
 from poolbudget.ledger.unmanaged import Charge
 from poolbudget.planning.model import WorkloadKey
 from tests.unit.ledger_builders import (
@@ -43,7 +42,7 @@ def adoptions(draw: st.DrawFn) -> Snapshot:
     """A server with two workloads: some of their pods run without a grant, some with one, and some wait."""
     budget = spec(draw(st.integers(10, 60)), workloads=[Workload(name=name) for name in NAMES])
     steady = {name: draw(st.integers(1, 3)) for name in NAMES}
-    held = draw(st.lists(st.integers(2, 8), max_size=2))
+    held = draw(st.lists(st.integers(2, 8), max_size=steady["api"] - 1))  # with the one that waits, all that are wanted
     entries = [reservation(f"api-{n}", connections) for n, connections in enumerate(held)]
     shown = [running(f"api-{n}", connections) for n, connections in enumerate(held)]
     wanting = [waiting(f"{name}-9", workload=WorkloadKey("shop", "orders", name)) for name in NAMES]
@@ -67,23 +66,28 @@ def test_what_is_granted_fits_beside_what_unmanaged_pods_hold(picture: Snapshot)
 
 
 @settings(max_examples=400, deadline=None)
-@given(adoptions())
-def test_a_pod_that_is_told_to_scale_starts_once_that_is_done(picture: Snapshot) -> None:
-    blocked = [wait for wait in decide(picture).waits if wait.reason == "AdoptionBlocked"]
+@given(adoptions(), st.sampled_from(NAMES))
+def test_a_pod_whose_adoption_is_blocked_starts_once_that_is_done_and_not_before(picture: Snapshot, name: str) -> None:
+    """Alone at the gate, since another pod could take the room that was made for it."""
+    alone = replace(
+        picture, pods={uid: pod for uid, pod in picture.pods.items() if not pod.gates or uid == f"{name}-9"}
+    )
+    blocked = [wait for wait in decide(alone).waits if wait.reason == "AdoptionBlocked"]
     event(f"blocked: {len(blocked)}")
-    if not blocked:
-        return
-    wait = blocked[0]
-    (remaining,) = re.findall(r"scale the Deployment to (\d+) first", wait.message)
-    alone = replace(picture, pods=without_other_claims(picture, wait.pod))
-    after = replace(alone, unmanaged=scaled(picture.unmanaged, wait.pod.workload, int(remaining)))
-    assert wait.pod in [grant.pod for grant in decide(after).grants]
-    one_more = replace(alone, unmanaged=scaled(picture.unmanaged, wait.pod.workload, int(remaining) + 1))
-    assert wait.pod not in [grant.pod for grant in decide(one_more).grants]
+    for wait in blocked:
+        own = wait.pod.workload
+        assert decide(recreating(alone, own)).grants
+        for remaining in map(int, re.findall(r"scale the Deployment to (\d+) first", wait.message)):
+            assert decide(replace(alone, unmanaged=scaled(alone.unmanaged, own, remaining))).grants
+            assert not decide(replace(alone, unmanaged=scaled(alone.unmanaged, own, remaining + 1))).grants
 
 
-def without_other_claims(picture: Snapshot, pod: Pod) -> dict[str, Pod]:
-    return {uid: other for uid, other in picture.pods.items() if not other.gates or other == pod}
+def recreating(picture: Snapshot, workload: WorkloadKey) -> Snapshot:
+    """Let the Deployment end all old pods first; its plan then has no pod for a rollout."""
+    own = picture.plan.workloads[workload]
+    workloads = {**picture.plan.workloads, workload: replace(own, peak=own.steady)}
+    unmanaged = scaled(picture.unmanaged, workload, 0)
+    return replace(picture, plan=replace(picture.plan, workloads=workloads), unmanaged=unmanaged)
 
 
 def scaled(unmanaged: tuple[Charge, ...], workload: WorkloadKey, remaining: int) -> tuple[Charge, ...]:

@@ -40,29 +40,45 @@ ENDING = charges(9, deleting=True)
 def test_adoption_is_blocked_by_ones_own_pods_only(
     needed: int, free: int, own: tuple[Charge, ...], remedy: str | None
 ) -> None:
-    wait = adoption_blocked(waiting("api-9"), needed, free, own)
+    wait = adoption_blocked(waiting("api-9"), needed, free, 0, own)
     assert (wait is None) == (remedy is None)
     if wait is not None and remedy is not None:
         assert wait.reason == "AdoptionBlocked"
-        assert f"scale the Deployment {remedy} first, or give it strategy Recreate" in wait.message
+        assert f"scale the Deployment {remedy} first, or give the Deployment strategy Recreate" in wait.message
 
 
 @pytest.mark.parametrize(
     ("owner", "remedy"),
     [
-        ("ReplicaSet", "scale the Deployment to 1 first, or give it strategy Recreate"),
+        ("ReplicaSet", "scale the Deployment to 1 first, or give the Deployment strategy Recreate"),
         ("StatefulSet", "scale the StatefulSet to 1 first"),
         ("DaemonSet", "delete old pods until 1 are left"),
     ],
 )
 def test_the_remedy_is_one_that_the_controller_has(owner: str, remedy: str) -> None:
-    wait = adoption_blocked(waiting("api-9", owner=owner), 4, 0, charges(5, 4))
+    wait = adoption_blocked(waiting("api-9", owner=owner), 4, 0, 0, charges(5, 4))
     assert wait is not None
     assert wait.message == f"needs 4, free 0; 2 pods without a grant hold 9 (api-1 5, api-2 4): {remedy}"
 
 
+@pytest.mark.parametrize(
+    ("slot", "owner", "remedy"),
+    [
+        pytest.param(1, "ReplicaSet", "scale the Deployment to 0 first", id="there is room for it alone"),
+        pytest.param(2, "ReplicaSet", ": give the Deployment strategy Recreate", id="only beside old pods"),
+        pytest.param(None, "ReplicaSet", ": give the Deployment strategy Recreate", id="no place but a rollout's"),
+        pytest.param(2, "DaemonSet", None, id="no remedy is known"),
+    ],
+)
+def test_a_pod_that_would_lose_its_rollout_slot_is_not_told_to_scale_to_none(
+    slot: int | None, owner: str, remedy: str | None
+) -> None:
+    wait = adoption_blocked(waiting("api-9", owner=owner), 4, 0, slot, charges(5))
+    assert (wait.message if wait else "").count(remedy or "AdoptionBlocked") == (remedy is not None)
+
+
 def test_a_long_list_of_holders_is_cut() -> None:
-    wait = adoption_blocked(waiting("api-9"), 4, 0, charges(5, 4, 3, 2))
+    wait = adoption_blocked(waiting("api-9"), 4, 0, 0, charges(5, 4, 3, 2))
     assert wait is not None
     assert "4 pods without a grant hold 14 (api-1 5, api-2 4, api-3 3, ...)" in wait.message
 

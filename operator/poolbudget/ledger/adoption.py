@@ -11,8 +11,9 @@ from poolbudget.api.v1alpha1 import WorkloadStatus
 from poolbudget.ledger.model import Pod, Wait
 from poolbudget.ledger.unmanaged import Charge
 
-REMEDIES: Mapping[str, str] = {
-    "ReplicaSet": "scale the Deployment to {stay} first, or give it strategy Recreate",
+RECREATE = "give the Deployment strategy Recreate"
+SCALING: Mapping[str, str] = {
+    "ReplicaSet": f"scale the Deployment to {{stay}} first, or {RECREATE}",
     "StatefulSet": "scale the StatefulSet to {stay} first",
 }
 """By the kind of the pod's controller. `stay`: how many old pods may run beside the new one."""
@@ -21,17 +22,24 @@ DELETION = "delete old pods until {stay} are left"
 MOST_NAMES = 3
 
 
-def adoption_blocked(pod: Pod, needed: int, free: int, own: Sequence[Charge]) -> Wait | None:
+def adoption_blocked(pod: Pod, needed: int, free: int, slot: int | None, own: Sequence[Charge]) -> Wait | None:
     """Return why only its own workload's unmanaged pods keep a pod out, and the remedy; None if it is not only they.
 
-    Those that are ending make their room without anybody's help.
+    `slot`: how much of `free` is there for replacements only, so not once no old pod is left; None: all of it. Pods
+    that are ending make their room without anybody's help.
     """
     staying = sorted((c for c in own if not c.pod.deleting), key=_largest_first)
     soon = free + sum(c.connections for c in own if c.pod.deleting)
-    if not soon < needed <= soon + sum(c.connections for c in staying):
+    spare = soon + sum(c.connections for c in staying) - needed
+    if soon >= needed or spare < 0:
         return None
-    room = soon + sum(c.connections for c in staying) - needed
-    remedy = REMEDIES.get(pod.owner, DELETION).format(stay=_most_that_fit(staying, room))
+    stay = _most_that_fit(staying, spare)
+    if stay or (slot is not None and slot <= spare):
+        remedy = SCALING.get(pod.owner, DELETION).format(stay=stay)
+    elif pod.owner == "ReplicaSet":
+        remedy = RECREATE
+    else:
+        return None
     return Wait(pod, "AdoptionBlocked", f"needs {needed}, free {free}; {_holders(staying)}: {remedy}")
 
 

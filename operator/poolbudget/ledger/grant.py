@@ -5,7 +5,7 @@ planned share for each of them, or the largest that fits, never below the floor.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from poolbudget.detection.processes import Unknown
 from poolbudget.ledger.adoption import adoption_blocked
@@ -75,7 +75,9 @@ def grant_one(claim: Claim, room: Room) -> Grant | Wait:
     if available is None:
         return Wait(claim.pod, "PodsBeyondPlan", _beyond_plan(claim, room))
     if available < needed:
-        if blocked := adoption_blocked(claim.pod, needed, available, room.unmanaged(claim.plan.key)):
+        beside_nobody = _available(replace(claim, replaces=False), room)
+        slot = None if beside_nobody is None else available - beside_nobody
+        if blocked := adoption_blocked(claim.pod, needed, available, slot, room.unmanaged(claim.plan.key)):
             return blocked
         return Wait(claim.pod, "NoRoom", f"needs {needed}, free {available}")
     # A pod of another revision may run more processes than the plan is made for: it must not take the room of others.
