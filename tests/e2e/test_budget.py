@@ -71,7 +71,8 @@ async def test_a_pod_that_does_not_fit_waits_until_the_server_has_room(shop: Sho
 
 
 async def test_an_application_that_takes_more_than_it_was_granted_is_named(shop: Shop) -> None:
-    await shop.budget({"name": "api", "max": 8})
+    unread = {"poolSize": "UNREAD_POOL_SIZE", "maxOverflow": "UNREAD_MAX_OVERFLOW"}
+    await shop.budget({"name": "api", "max": 8, "env": {"names": unread}})
     await shop.application("api", 1, surge=False, env={"DB_POOL_SIZE": "10", "DB_MAX_OVERFLOW": "0"})
     await shop.ready("api")
     (pod,) = await shop.space.until_pods("api", granted=1)

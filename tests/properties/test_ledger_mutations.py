@@ -121,7 +121,7 @@ def takes_removed_labels_for_a_deletion(patch: pytest.MonkeyPatch) -> None:
     begin = Operator.begin
 
     def hasty(operator: Operator) -> tuple[ServerPlan, Decision]:
-        for uid in operator.read().keys() & operator.world.hidden:
+        for uid in operator.read().keys() & operator.world.hidden & operator.world.pods.keys():
             operator.departed[uid] = operator.gone[uid] = replace(operator.world.pods[uid], ended=True)
         return begin(operator)
 
