@@ -41,11 +41,13 @@ class Shop:
         like: str = "",
         labelled: bool = True,
         surge: bool = True,
+        drains: bool = False,
         env: Mapping[str, str] = {},
     ) -> None:
         """Start one of the example's Deployments as a workload of the budget, with further variables of its own.
 
-        `like`: the Deployment that it is a copy of, if that has another name.
+        `like`: the Deployment that it is a copy of, if that has another name. `drains`: its pods go on serving for the
+        seconds that it takes until nobody is sent to them any more.
         """
         text = json.dumps([self.manifests[kind, like or name] for kind in ("Service", "Deployment")])
         service, manifest = json.loads(text.replace(f'"{like or name}"', f'"{name}"'))
@@ -58,7 +60,8 @@ class Shop:
         template["spec"]["terminationGracePeriodSeconds"] = 5
         container = template["spec"]["containers"][0]
         container["env"] += [{"name": key, "value": value} for key, value in env.items()]
-        del container["lifecycle"]
+        if not drains:
+            del container["lifecycle"]
         await self.space.apply(service, manifest)
 
     async def adopt(self, name: str) -> None:

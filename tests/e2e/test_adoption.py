@@ -8,6 +8,9 @@ CLIENTS = {"api": 4, "reports": 3, "worker": 3}
 
 PODS = {"api": 2, "reports": 1, "worker": 1}
 GRANTS = {"api": [6, 6], "reports": [6], "worker": [9]}
+UNREACHED = {"ClientConnectorError"}
+"""A Service may lead to a pod a moment before or after it is there; such a request never came near the database."""
+
 SAMPLER = ("python", "-m", "sampler", "--every-ms", "20", "--role", "shop", "--usable", str(USABLE))
 
 
@@ -21,9 +24,9 @@ async def until_adopted(shop: Shop, name: str) -> Raw:
 
 async def test_three_workloads_are_adopted_one_after_another_without_a_refused_connection(shop: Shop) -> None:
     """By their defaults, 15 a process, they may open 4 x 15 + 2 x 15 + 3 x 15 = 135 connections of 50."""
-    await shop.application("api", PODS["api"], labelled=False)
-    await shop.application("reports", PODS["reports"], like="api", labelled=False)
-    await shop.application("worker", PODS["worker"], labelled=False)
+    await shop.application("api", PODS["api"], labelled=False, drains=True)
+    await shop.application("reports", PODS["reports"], like="api", labelled=False, drains=True)
+    await shop.application("worker", PODS["worker"], labelled=False, drains=True)
     workloads = [{"name": name} for name in CLIENTS]
     await shop.budget(*workloads, updateMode="Off")
     await shop.start("sampler", *SAMPLER, role="postgres")
@@ -49,7 +52,7 @@ async def test_three_workloads_are_adopted_one_after_another_without_a_refused_c
     loads = {name: await shop.stop(f"load-{name}") for name in CLIENTS}
     seen = await shop.stop("sampler")
     print(f"loads: {loads}\nsampler: {seen}")
-    assert [load["too_many_clients"] for load in loads.values()] == [0, 0, 0]
+    assert {failure for load in loads.values() for failure in load["failures"]} <= UNREACHED
     assert all(load["ok"] > 50 for load in loads.values())
     assert seen["over_usable"] == 0
 
