@@ -40,7 +40,8 @@ def settle(world: World, operator: Operator, *, turns: int = MOST_TURNS) -> bool
 
 def _picture(world: World, operator: Operator) -> tuple[object, ...]:
     sizes = [dict(controller.sizes) for controller in world.controllers]
-    return len(world.log), operator.store.version, len(world.lingering), len(world.processes), sizes
+    unseen = [world.pods[uid] for uid in sorted(world.hidden & world.pods.keys())]
+    return len(world.log), unseen, operator.store.version, len(world.lingering), len(world.processes), sizes
 
 
 def check_settled(world: World, store: Store, operator: Operator, check: Callable[[], None], *, squeezed: bool) -> None:
@@ -75,14 +76,19 @@ def check_settled(world: World, store: Store, operator: Operator, check: Callabl
 def _forget_what_left_no_trace(world: World, store: Store, operator: Operator) -> None:
     """Forget, as a person would, pods that vanished and about which nobody can be asked any more.
 
-    There is no database, their address was never noted, or another pod has it by now.
+    There is no database, their address was never noted, or another pod has it by now. What starts in their place may
+    be another such pod's end.
     """
-    in_use = {"", *(pod.address for pod in world.pods.values())}
-    gone = {uid: r for uid, r in store.ledger.items() if uid not in world.pods}
-    if lost := {uid for uid, r in gone.items() if not world.observed or r.address in in_use}:
+    while lost := _left_no_trace(world, store.ledger):
         store.put({uid: r for uid, r in store.ledger.items() if uid not in lost}, store.version)
         operator.restart()
         settle(world, operator)
+
+
+def _left_no_trace(world: World, ledger: Ledger) -> set[str]:
+    in_use = {"", *(pod.address for pod in world.pods.values())}
+    gone = {uid: r for uid, r in ledger.items() if uid not in world.pods}
+    return {uid for uid, r in gone.items() if not world.observed or r.address in in_use}
 
 
 def _is_beyond_plan(plan: ServerPlan, pod: Pod, held: Reservation) -> bool:
