@@ -104,8 +104,8 @@ def _nobody_waits_for_free_room(world: World, plan: ServerPlan, ledger: Ledger) 
     slots = {c.key: _slot(plan.workloads[c.key], ledger) for c in world.controllers}
     for pod in world.pods.values():
         workload = plan.workloads[pod.workload]
-        if not pod.gates or not workload.fits:
-            continue
+        if not pod.gates or not workload.fits or pod.uid in ledger:
+            continue  # one that holds a reservation has to be deleted (`GrantOutdated`)
         needed = workload.bound(world.process_counts[pod.uid], workload.floor)
         pods = sum(r.workload == pod.workload for r in ledger.values())
         older = {p.revision for p in world.pods.values() if p.uid in ledger and p.workload == pod.workload}
