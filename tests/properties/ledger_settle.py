@@ -87,8 +87,13 @@ def _forget_what_left_no_trace(world: World, store: Store, operator: Operator) -
 
 def _left_no_trace(world: World, ledger: Ledger) -> set[str]:
     in_use = {"", *(pod.address for pod in world.pods.values())}
-    gone = {uid: r for uid, r in ledger.items() if uid not in world.pods}
+    gone = {uid: r for uid, r in ledger.items() if uid not in world.pods and not _node_tells(world, r)}
     return {uid for uid, r in gone.items() if not world.observed or r.address in in_use}
+
+
+def _node_tells(world: World, held: Reservation) -> bool:
+    """Whether the node has booted, or has gone, since the pod was found missing."""
+    return bool(held.boot) and world.nodes.get(held.node) != held.boot
 
 
 def _is_beyond_plan(plan: ServerPlan, pod: Pod, held: Reservation) -> bool:
