@@ -97,6 +97,12 @@ def test_mode(fields: dict[str, Any], pooler: dict[str, Any], pod: dict[str, Any
     assert result.fits
 
 
+def test_a_deployment_of_knative_is_named_as_what_it_is_of() -> None:
+    one = budget(routed(), database=DATABASE, pooler=OWN)
+    result = planned(plan(one, pods(labels={"serving.knative.dev/service": "api"})))
+    assert result.message.endswith("; the pods of a Knative Service come and go")
+
+
 def test_what_a_workload_behind_a_pooler_gets() -> None:
     one = budget(
         routed(mode="Pooled", processes=4, extraPerPod=1, pool={"maxOverflow": 3}), database=DATABASE, pooler=EXTERNAL
@@ -406,6 +412,11 @@ def test_the_status_shows_the_pooler_and_its_clients() -> None:
 
 def test_until_the_operator_runs_a_pooler_it_is_not_planned_with(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(poolers, "OWN_POOLER_RUNS", False)
-    result = own(routed("api"), routed("pooled", mode="Pooled"), routed("job", **kind("Job")))
+    result = own(routed("api"), routed("pooled", mode="Pooled"))
     assert (planned(result).mode, planned(result, "pooled").reason) == ("Direct", "NotYetSupported")
     assert result.poolers == {}
+    asked = [budget(routed(), database=DATABASE, pooler={**OWN, "mode": mode}) for mode in ("Auto", "Always")]
+    assert [not_yet_supported(one) for one in asked] == [
+        ["pooler: its other fields have no effect"],
+        ["pooler.mode: only workloads of mode Direct start", "pooler: its other fields have no effect"],
+    ]

@@ -12,8 +12,8 @@ from poolbudget.planning.poolers import BEHIND_A_POOLER, endpoint
 from poolbudget.planning.profiles import effects
 from poolbudget.planning.settings import annotation_key
 
-SERVERLESS_KINDS = frozenset({"Service", "ScaledJob", "Job", "CronJob"})
-"""Of targets whose pods come and go with the load or the work; `Service` is that of Knative."""
+SERVERLESS = {"Service": "Knative Service", "ScaledJob": "ScaledJob", "Job": "Job", "CronJob": "CronJob"}
+"""Kinds of targets whose pods come and go with the load or the work, and what to call them."""
 
 KNATIVE_LABEL = "serving.knative.dev/service"
 """On the pods of the Deployments that Knative makes (https://knative.dev/docs/serving/)."""
@@ -54,8 +54,8 @@ def stance(
 
 def _without_counting(spec: PoolBudgetSpec, workload: Workload, target: Target | None, processes: int) -> Stance:
     """Return where a workload of mode Auto belongs, if it can be moved."""
-    if is_serverless(workload, target):
-        return Stance(WorkloadMode.NULL_POOL, "Serverless", f"the pods of a {workload.target.kind} come and go")
+    if runtime := serverless(workload, target):
+        return Stance(WorkloadMode.NULL_POOL, "Serverless", f"the pods of a {runtime} come and go")
     if spec.pooler.mode is PoolerMode.ALWAYS:
         return Stance(WorkloadMode.POOLED, "PoolerAlways", "pooler.mode is Always")
     above = spec.pooler.when.processes_above if spec.pooler.when else None
@@ -65,9 +65,11 @@ def _without_counting(spec: PoolBudgetSpec, workload: Workload, target: Target |
     return AS_IT_FITS
 
 
-def is_serverless(workload: Workload, target: Target | None) -> bool:
-    """Whether pods of the workload are too short-lived for pools of their own."""
-    return workload.target.kind in SERVERLESS_KINDS or (target is not None and KNATIVE_LABEL in target.labels)
+def serverless(workload: Workload, target: Target | None) -> str:
+    """Return what makes pods that are too short-lived for pools of their own; empty if nothing does."""
+    if target is not None and KNATIVE_LABEL in target.labels:
+        return SERVERLESS["Service"]
+    return SERVERLESS.get(workload.target.kind, "")
 
 
 def unroutable(spec: PoolBudgetSpec, workload: Workload, pod: PodSpec | None) -> str:
