@@ -127,4 +127,4 @@ def test_settings_of_named_pools_come_from_the_published_pools() -> None:
 def test_a_pod_that_sets_a_size_itself_starts_only_if_the_plan_was_made_for_it(
     template: dict[str, str], own: dict[str, str], expected: int
 ) -> None:
-    assert len(starts(Budget(BUDGET, SPEC), published(**template), {}, [waiting(spec=with_own(own))])) == expected
+    assert len(starts(Budget(BUDGET, SPEC), published(SPEC, **template), {}, [waiting(spec=with_own(own))])) == expected
