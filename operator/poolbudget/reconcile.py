@@ -64,7 +64,17 @@ async def reconcile(server: Server) -> None:
     applied = server.rollouts.applied(seen.targets.values())
     rolled = rolled_last(plan, seen.targets, applied)
     snapshot = Snapshot(
-        specs, plan, ledger, seen.pods, seen.gone, seen.sessions, elsewhere, namespaces, seen.boots, unmanaged, rolled
+        specs=specs,
+        plan=plan,
+        ledger=ledger,
+        pods=seen.pods,
+        gone=seen.gone,
+        sessions=seen.sessions,
+        elsewhere=elsewhere,
+        namespaces=namespaces,
+        boots=seen.boots,
+        unmanaged=unmanaged,
+        rolled=rolled,
     )
     decision, now = decide(snapshot), time.monotonic()
     stuck = server.unscheduled.lasting(decision.ledger, seen.pods, now)
@@ -83,19 +93,18 @@ async def reconcile(server: Server) -> None:
 
     # 5. Report: on the pods that wait, on the budgets, in the metrics.
     server.notices.show(decision.waits, seen.pods.values())
-    exceeding = server.excess.lasting(books, now) if books else ()
     found = Findings(
-        plan,
-        decision,
-        seen.pods,
-        books,
-        exceeding,
-        stuck,
-        elsewhere,
-        seen.blind,
-        seen.checks_clients,
-        unmanaged,
-        rollouts.notes,
+        plan=plan,
+        decision=decision,
+        pods=seen.pods,
+        books=books,
+        exceeding=server.excess.lasting(books, now) if books else (),
+        unscheduled=stuck,
+        elsewhere=elsewhere,
+        blind=seen.blind,
+        checks_clients=seen.checks_clients,
+        unmanaged=unmanaged,
+        notes=rollouts.notes,
     )
     for budget in budgets:
         await server.status.write(budget.key, budget.generation, live_status(budget, found), conditions(budget, found))
