@@ -22,6 +22,7 @@ from poolbudget.ledger.unscheduled import Unscheduled
 from poolbudget.metrics import record_round
 from poolbudget.observe.gather import Gatherer
 from poolbudget.observe.namespaces import Namespaces
+from poolbudget.planning.memory import Remembered
 from poolbudget.planning.model import Budget, BudgetKey
 from poolbudget.planning.plan import plan_server
 from poolbudget.report import Findings, conditions, live_status
@@ -43,6 +44,7 @@ class Server:
     cooldown: timedelta
     budgets: dict[BudgetKey, Budget] = field(default_factory=dict)
     excess: Excess = field(default_factory=Excess)
+    moved: Remembered = field(default_factory=Remembered)
 
 
 async def reconcile(server: Server) -> None:
@@ -54,7 +56,9 @@ async def reconcile(server: Server) -> None:
     namespaces = await server.namespaces.labels(budgets, seen.pods.values())
 
     # 2. Plan: divide what is usable among the workloads.
-    plan = plan_server(budgets, seen.targets, seen.capacity.believed, seen.capacity.least)
+    before = server.moved.before({key: server.status.shown(key) for key in server.budgets}, datetime.now(UTC))
+    plan = plan_server(budgets, seen.targets, seen.capacity.believed, seen.capacity.least, before)
+    server.moved.after(plan)
 
     # 3. Decide: what has ended, what starts, what waits, what makes room.
     books = audit(ledger, seen.pods, seen.sessions, seen.unmanaged) if seen.sessions else None

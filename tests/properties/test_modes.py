@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from poolbudget.api.v1alpha1 import PoolBudgetSpec
 from poolbudget.planning import poolers
+from poolbudget.planning.memory import STABILIZATION, Memory, moved_before
 from poolbudget.planning.model import Budget, BudgetKey, ServerPlan, Target, TargetKey, WorkloadKey
-from poolbudget.planning.moving import STABILIZATION, Memory
 from poolbudget.planning.plan import plan_server
-from poolbudget.planning.status import moved_before, planned_status
+from poolbudget.planning.status import planned_status
 from tests.unit.planning_inputs import NAMESPACE, budget, target
 
 NAMES = ("api", "beat", "cron", "data")

@@ -38,6 +38,11 @@ def test_a_budget_gives_its_modes(spec: str, modes: str) -> None:
     assert ", ".join(f"{w['name']} {w['mode']}" for w in workloads) == modes
 
 
+def test_the_page_about_plans_shows_this_budget() -> None:
+    table = run("-f", "-", stdin=HEAD + BUDGETS[0][0]).stdout
+    assert "".join(table.splitlines(keepends=True)[1:5]) in (ROOT / "docs" / "plan.md").read_text()
+
+
 def test_the_reasons_are_those_that_the_code_gives() -> None:
     sources = [(ROOT / f"operator/poolbudget/planning/{name}.py").read_text() for name in ("modes", "moving")]
     given = {word for text in sources for word in re.findall(r'(?:Stance|Move)\([^)]*?"([A-Z]\w+)"', text)}

@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 
-from poolbudget.planning.model import BudgetKey, WorkloadPlan
-from poolbudget.planning.moving import STABILIZATION, Memory
+from poolbudget.api.v1alpha1 import PoolBudgetStatus
+from poolbudget.planning.memory import STABILIZATION, Memory, Remembered, moved_before
+from poolbudget.planning.model import Budget, BudgetKey, WorkloadPlan
 from poolbudget.planning.plan import plan_server
-from poolbudget.planning.status import moved_before, planned_status
+from poolbudget.planning.status import planned_status
 from tests.unit.planning_inputs import NAMESPACE, budget, planned, target
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -131,3 +132,35 @@ def test_the_status_is_the_memory(since: timedelta | None) -> None:
 def test_a_status_of_direct_workloads_remembers_nothing() -> None:
     one = budget({"name": "api", "processes": 1}, database={"host": "db"})
     assert moved_before(ORDERS, planned_status(one, plan_server([one], dict([target("api")]), None))) == {}
+
+
+def behind_by_status(since: timedelta) -> tuple[Budget, PoolBudgetStatus]:
+    one = budget(
+        {"name": "api", "processes": 100, "minPerProcess": 1, "route": "Env"}, database={"host": "db"}, pooler=POOLER
+    )
+    return one, planned_status(one, plan_server([one], dict([target("api")]), None, memory=behind(since)))
+
+
+def test_a_new_operator_knows_by_the_status_what_was_moved() -> None:
+    one, status = behind_by_status(SHORT)
+    memory = Remembered().before({one.key: status}, NOW)
+    assert memory == Memory({api(1, None).key: NOW - SHORT}, NOW)
+    later = Memory(memory.moved, NOW + timedelta(seconds=1))
+    assert (api(100, memory).mode, api(100, later).mode) == ("Pooled", "Direct")
+
+
+def test_what_was_planned_goes_before_the_status_which_is_written_later() -> None:
+    one, status = behind_by_status(SHORT)
+    remembered = Remembered()
+    remembered.after(plan_server([one], dict([target("api")]), None))
+    assert remembered.before({one.key: status}, NOW).moved == {}
+    remembered.after(plan_server([one], dict([target("api")]), None, memory=behind(None)))
+    assert remembered.before({one.key: PoolBudgetStatus()}, NOW).moved == {api(1, None).key: NOW}
+
+
+def test_only_budgets_that_are_there_count() -> None:
+    one, status = behind_by_status(SHORT)
+    remembered = Remembered(timedelta(seconds=5))
+    assert remembered.before({}, NOW) == Memory({}, NOW, timedelta(seconds=5))
+    remembered.after(plan_server([budget({"name": "api"}, name="other")], {}, None))
+    assert remembered.before({one.key: status}, NOW).moved == {api(1, None).key: NOW - SHORT}

@@ -7,30 +7,17 @@ final word, with what was moved before.
 from bisect import bisect_left
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from fractions import Fraction
 
+from poolbudget.planning.memory import Memory
 from poolbudget.planning.model import BudgetKey, WorkloadKey
 from poolbudget.planning.sizing import Sized
-
-STABILIZATION = timedelta(seconds=300)
 
 BACK = Fraction(3, 2)
 """A workload comes back only where all would still fit if everything that is direct took this much more."""
 
 NO_MARGIN = Fraction(1)
-
-
-@dataclass(frozen=True, slots=True)
-class Memory:
-    """What Auto has moved behind a pooler: since when each workload's way back has been clear, None while it is not.
-
-    `now` is the time of the plan, and `stabilization` how long a way back must stay clear.
-    """
-
-    moved: Mapping[WorkloadKey, datetime | None]
-    now: datetime
-    stabilization: timedelta = STABILIZATION
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from ipaddress import ip_address
 from poolbudget.api.v1alpha1 import WorkloadMode
 from poolbudget.planning.admission import Admission, admit, usable_connections
 from poolbudget.planning.division import Division, is_behind
+from poolbudget.planning.memory import Memory
 from poolbudget.planning.model import (
     Budget,
     BudgetKey,
@@ -20,7 +21,7 @@ from poolbudget.planning.model import (
     WorkloadKey,
     WorkloadPlan,
 )
-from poolbudget.planning.moving import Memory, Move, moves
+from poolbudget.planning.moving import Move, moves
 from poolbudget.planning.poolers import BEHIND_A_POOLER
 from poolbudget.planning.results import behind_pooler, direct, refused
 from poolbudget.planning.sizing import Sized, size, target_key

@@ -5,7 +5,6 @@
 """
 
 from collections.abc import Callable
-from datetime import datetime
 
 from poolbudget.api.v1alpha1 import (
     CapacityStatus,
@@ -23,7 +22,7 @@ from poolbudget.api.v1alpha1 import (
     WorkloadStatus,
 )
 from poolbudget.planning import poolers
-from poolbudget.planning.model import Budget, BudgetKey, PoolerPlan, ServerPlan, WorkloadKey, WorkloadPlan
+from poolbudget.planning.model import Budget, PoolerPlan, ServerPlan, WorkloadKey, WorkloadPlan
 
 RFC3339 = "%Y-%m-%dT%H:%M:%SZ"
 
@@ -66,14 +65,6 @@ def planned_status(budget: Budget, plan: ServerPlan) -> PoolBudgetStatus:
         pooler=_pooler_status(plan.poolers[budget.key]) if budget.key in plan.poolers else None,
         workloads=[_workload_status(plan.workloads[key]) for key in keys],
     )
-
-
-def moved_before(budget: BudgetKey, status: PoolBudgetStatus) -> dict[WorkloadKey, datetime | None]:
-    """Return from the last status of a budget what was behind the pooler, as `moving.Memory` takes it."""
-    behind = [workload for workload in status.workloads if workload.mode is not WorkloadMode.DIRECT]
-    return {
-        WorkloadKey(*budget, w.name): datetime.fromisoformat(w.clear_since) if w.clear_since else None for w in behind
-    }
 
 
 def at_peak(workload: WorkloadPlan) -> int:
