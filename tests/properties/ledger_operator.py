@@ -10,6 +10,7 @@ from poolbudget.ledger.books import audit
 from poolbudget.ledger.codec import decode, encode
 from poolbudget.ledger.decide import Snapshot, decide
 from poolbudget.ledger.model import Decision, Grant, Ledger, Pod
+from poolbudget.ledger.unmanaged import charge, ungranted
 from poolbudget.planning.model import ServerPlan
 from tests.properties.ledger_world import World
 
@@ -90,9 +91,22 @@ class Operator:
         boots = {ledger[uid].node: self.world.nodes.get(ledger[uid].node) for uid in gone if ledger[uid].node}
         sessions = self.world.sessions()
         plan = self.world.plan()
-        elsewhere = audit(ledger, self.cache, sessions).elsewhere(0) if sessions else 0
+        unmanaged = ungranted(self.cache.values(), ledger)
+        books = audit(ledger, self.cache, sessions, unmanaged) if sessions else None
         specs = {budget.key: budget.spec for budget in self.world.budgets}
-        self.round = decide(Snapshot(specs, plan, ledger, dict(self.cache), gone, sessions, elsewhere, boots=boots))
+        self.round = decide(
+            Snapshot(
+                specs=specs,
+                plan=plan,
+                ledger=ledger,
+                pods=dict(self.cache),
+                gone=gone,
+                sessions=sessions,
+                elsewhere=books.elsewhere(0) if books else 0,
+                boots=boots,
+                unmanaged=charge(unmanaged, books.by_unmanaged if books else None, specs),
+            )
+        )
         self.grants = []
         return plan, self.round
 

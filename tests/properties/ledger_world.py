@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from poolbudget.api.v1alpha1 import PoolBudgetSpec, Workload
 from poolbudget.ledger.model import GATE, Grant, Pod
 from poolbudget.ledger.release import Sessions
+from poolbudget.ledger.unmanaged import DRIVER_DEFAULT
 from poolbudget.planning.model import Budget, BudgetKey, ServerPlan
 from poolbudget.planning.plan import plan_server
 from tests.properties.ledger_parts import BUDGETS, UNLIMITED, Controller, Process, template
@@ -29,7 +30,8 @@ class World:
 
     `boots`: how often each machine was installed and booted; `nodes`: what of that the API server knows; `cut`: the
     nodes that cannot reach it. `lingering`: backends of processes that have ended, with their address; `leftover`:
-    backends of an earlier container, at the address of a pod. `hidden`: pods that have lost their labels.
+    backends of an earlier container, at the address of a pod. `hidden`: pods that have lost their labels. `ungranted`:
+    pods that people started, or that were born while nothing was `admitting`.
     """
 
     budgets: list[Budget]
@@ -42,6 +44,8 @@ class World:
     lingering: dict[str, tuple[str, int]] = field(default_factory=dict)
     leftover: Counter[str] = field(default_factory=Counter)
     hidden: set[str] = field(default_factory=set)
+    ungranted: set[str] = field(default_factory=set)
+    admitting: bool = True
     boots: dict[str, int] = field(default_factory=lambda: dict.fromkeys(NODES, 0))
     nodes: dict[str, str] = field(default_factory=lambda: dict.fromkeys(NODES, "boot-0"))
     cut: set[str] = field(default_factory=set)
@@ -68,6 +72,9 @@ class World:
         self.created += 1
         uid = f"u{self.created:04}"
         self.process_counts[uid], self.extras[uid] = processes, controller.extra
+        if not self.admitting:
+            self.ungranted.add(uid)
+            self.shares[uid] = DRIVER_DEFAULT
         self._show(
             Pod(
                 uid,
@@ -75,7 +82,7 @@ class World:
                 name or f"{controller.name}-{self.created}",
                 controller.key,
                 f"2024-01-01T00:00:00.{self.created:06}Z",
-                gates=(GATE,),
+                gates=(GATE,) if self.admitting else (),
                 revision=f"r{revision}",
                 owner="StatefulSet" if controller.kind == "StatefulSet" else "ReplicaSet",
                 controller=controller.target.key,
@@ -107,10 +114,16 @@ class World:
         """What a list of the labelled pods shows."""
         return {uid: pod for uid, pod in self.pods.items() if uid not in self.hidden}
 
+    def release(self, uid: str) -> None:
+        """Start a waiting pod without a grant, at its workload's floor."""
+        self.ungranted.add(uid)
+        self.shares[uid] = max(1, self.plan().workloads[self.pods[uid].workload].floor)
+        self._show(replace(self.pods[uid], gates=()))
+
     def patch(self, grant: Grant) -> None:
-        """Write a grant to the pod with this uid, if it is there: annotations are replaced, the gate is removed."""
+        """Write a grant to the pod with this uid, if it is there and still waits."""
         pod = self.pods.get(grant.pod.uid)
-        if pod is None:
+        if pod is None or not pod.gates:
             return
         self.shares[pod.uid] = grant.share
         self._show(replace(pod, gates=(), spec=None, connections=grant.connections))
@@ -232,12 +245,24 @@ class World:
             opened[uid] = max(opened.get(uid, 0), process.bound)
         for uid, (_, count) in self.lingering.items():
             opened[uid] = opened.get(uid, 0) + count
-        return opened
+        return {uid: most for uid, most in opened.items() if uid not in self.ungranted}
 
     def beyond(self, charged: Mapping[str, int]) -> int:
-        """Return what earlier containers hold beside what their pod may open, or is charged, as far as it shows."""
-        within = {p.address: max(p.bound, charged.get(uid, 0)) - p.held for uid, p in self.processes.items()}
-        return sum(max(0, count - max(0, within.get(address, 0))) for address, count in self.leftover.items())
+        """Return what is held beside what pods with a grant may open, or are charged, as far as the database shows it.
+
+        Earlier containers hold it, and pods without a grant: those may open more, which nobody has promised to prevent.
+        """
+        within = {
+            p.address: max(0 if uid in self.ungranted else p.bound, charged.get(uid, 0)) - p.held
+            for uid, p in self.processes.items()
+        }
+        earlier = sum(max(0, count - max(0, within.get(address, 0))) for address, count in self.leftover.items())
+        return earlier + (self._held_without_grant(charged) if self.observed else 0)
+
+    def _held_without_grant(self, charged: Mapping[str, int]) -> int:
+        held = Counter({uid: p.held for uid, p in self.processes.items() if uid in self.ungranted})
+        held.update({uid: count for uid, (_, count) in self.lingering.items() if uid in self.ungranted})
+        return sum(max(0, count - charged.get(uid, 0)) for uid, count in held.items())
 
     def of(self, controller: Controller) -> Iterator[Pod]:
         return (pod for pod in list(self.pods.values()) if pod.workload == controller.key)
