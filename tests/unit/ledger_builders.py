@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
-from poolbudget.api.v1alpha1 import PoolBudgetSpec, TargetReference, Workload
+from poolbudget.api.v1alpha1 import PoolBudgetSpec, TargetReference, Workload, WorkloadMode
 from poolbudget.detection.podspec import Container, PodSpec, Variable
 from poolbudget.ledger.decide import Snapshot
 from poolbudget.ledger.model import GATE, Decision, Pod, Reservation
@@ -40,9 +40,15 @@ def waiting(name: str = "api-1", processes: int = 1, **fields: Any) -> Pod:
 
 
 def running(name: str = "api-1", connections: int | None = 4, **fields: Any) -> Pod:
-    """Return a pod that was granted and runs."""
+    """Return a pod that was granted so many connections of its own and runs; None: that was granted nothing."""
     pod = waiting(name, node="worker", address=f"10.0.0.{name[-1]}", connections=connections)
-    return replace(pod, gates=(), spec=None, **fields)
+    mode = None if connections is None else WorkloadMode.DIRECT
+    return replace(pod, **{"gates": (), "spec": None, "mode": mode, **fields})
+
+
+def pooled(name: str = "api-1", **fields: Any) -> Pod:
+    """Return a running pod that was granted behind the pooler."""
+    return running(name, 0, **{"mode": WorkloadMode.POOLED, **fields})
 
 
 def reservation(name: str = "api-1", connections: int = 4, **fields: Any) -> Reservation:
