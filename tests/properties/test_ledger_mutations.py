@@ -113,7 +113,7 @@ def forgets_sessions_that_a_lost_node_left(patch: pytest.MonkeyPatch) -> None:
 
 
 def forgets_what_outlives_a_container(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Books, "elsewhere", lambda books, ordinary_reserve: max(0, books.strangers - ordinary_reserve))
+    patch.setattr(Books, "elsewhere", lambda books, unnamed: max(0, books.strangers - unnamed))
 
 
 def forgets_what_a_pod_opens_outside_its_pools(patch: pytest.MonkeyPatch) -> None:
