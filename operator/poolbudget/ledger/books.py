@@ -1,7 +1,7 @@
 """Who holds how much: what the database shows, set against what the ledger allows.
 
-Used for the snapshot (`elsewhere` is charged) and for the report. A session belongs to a pod by its client address. What
-poolers may hold is charged as a constant whether they hold it or not, so here it only counts what they hold beyond that.
+Used for the snapshot (`elsewhere` is charged) and for the report. A session belongs to a pod by its client address.
+What poolers may hold is charged as a constant, so here only what they hold beyond that counts.
 """
 
 from collections import Counter
