@@ -8,7 +8,7 @@ import yaml
 from click.testing import CliRunner
 from pydantic import TypeAdapter, ValidationError
 
-from poolbudget.api.v1alpha1 import SettingName, Workload
+from poolbudget.api.v1alpha1 import SettingName, Workload, WorkloadMode
 from poolbudget.cli.profiles import fragment, profiles
 from poolbudget.detection.podspec import parse_pod_spec
 from poolbudget.detection.profiles import Profile, Status, catalogue
@@ -24,7 +24,7 @@ REQUIRED = {"LETTA_DISABLE_SQLALCHEMY_POOLING": "false", "MLFLOW_SERVER_ENABLE_J
 def values(profile: str, share: int, **fields: Any) -> dict[str, str]:
     one = workload(**{"env": {"profile": profile}, **fields})
     spec = budget({"name": "api"}).spec
-    return setting_values(BudgetKey(NAMESPACE, "orders"), spec, one, process_pools(one, share))
+    return setting_values(BudgetKey(NAMESPACE, "orders"), spec, one, process_pools(one, share), WorkloadMode.DIRECT)
 
 
 def planned_with(profile: str, env: dict[str, str] | None = None, **fields: Any) -> WorkloadPlan:

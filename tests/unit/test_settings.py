@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 
+from poolbudget.api.v1alpha1 import WorkloadMode
 from poolbudget.planning.model import BudgetKey
+from poolbudget.planning.poolers import service_name
 from poolbudget.planning.profiles import process_pools
 from poolbudget.planning.settings import annotation_key, setting_names, setting_values
 from tests.unit.planning_inputs import budget, workload
@@ -14,10 +16,17 @@ KEY = BudgetKey("shop", "orders")
 DATABASE = {"host": "orders-db", "port": 6543}
 
 
-def values(share: int = 8, database: dict[str, Any] | None = None, **fields: Any) -> dict[str, str]:
+def values(
+    share: int = 8,
+    database: dict[str, Any] | None = None,
+    external: dict[str, Any] | None = None,
+    mode: WorkloadMode = WorkloadMode.DIRECT,
+    **fields: Any,
+) -> dict[str, str]:
     one = workload(**fields)
-    spec = budget({"name": "api"}, database=database).spec
-    found = setting_values(KEY, spec, one, process_pools(one, share))
+    pooler = {"mode": "External", "external": {"host": "bouncer", "connections": 9, **external}} if external else {}
+    spec = budget({"name": "api"}, database=database, pooler=pooler).spec
+    found = setting_values(KEY, spec, one, process_pools(one, share, mode=mode), mode)
     assert list(found) == list(setting_names(spec, one))
     return found
 
@@ -90,6 +99,96 @@ def test_an_application_name_that_postgres_would_cut_keeps_a_hash() -> None:
     long, longer = (values(name="w" * 60 + end)["DB_APPLICATION_NAME"] for end in "ab")
     assert len(long) == len(longer) == 63
     assert long != longer
+
+
+BEHIND_A_POOLER: dict[str, tuple[WorkloadMode, dict[str, Any], dict[str, str]]] = {
+    "Pooled": (
+        WorkloadMode.POOLED,
+        {"preparedStatements": True},
+        {
+            "DB_POOL_SIZE": "8",
+            "DB_MAX_OVERFLOW": "0",
+            "DB_POOL_CLASS": "AsyncAdaptedQueuePool",
+            "DB_POOL_MIN_SIZE": "1",
+            "DB_POOL_MAX_SIZE": "8",
+            "DB_POOL_TIMEOUT": "30",
+            "DB_POOL_RECYCLE": "1800",
+            "DB_POOL_PRE_PING": "true",
+            "DB_STATEMENT_CACHE_SIZE": "100",
+            "DB_PREPARED_STATEMENT_CACHE_SIZE": "100",
+            "DB_APPLICATION_NAME": "shop/api",
+            "DB_HOST": "bouncer",
+            "DB_PORT": "6432",
+        },
+    ),
+    "NullPool": (
+        WorkloadMode.NULL_POOL,
+        {"port": 6000},
+        {
+            "DB_POOL_SIZE": "1",
+            "DB_MAX_OVERFLOW": "0",
+            "DB_POOL_CLASS": "NullPool",
+            "DB_POOL_MIN_SIZE": "1",
+            "DB_POOL_MAX_SIZE": "1",
+            "DB_POOL_TIMEOUT": "30",
+            "DB_POOL_RECYCLE": "1800",
+            "DB_POOL_PRE_PING": "false",
+            "DB_STATEMENT_CACHE_SIZE": "100",
+            "DB_PREPARED_STATEMENT_CACHE_SIZE": "100",
+            "DB_APPLICATION_NAME": "shop/api",
+            "DB_HOST": "bouncer",
+            "DB_PORT": "6000",
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize(("mode", "external", "expected"), BEHIND_A_POOLER.values(), ids=BEHIND_A_POOLER.keys())
+def test_the_settings_behind_a_pooler(mode: WorkloadMode, external: dict[str, Any], expected: dict[str, str]) -> None:
+    assert values(mode=mode, route="Env", database=DATABASE, external=external, pool={"maxOverflow": 3}) == expected
+
+
+@pytest.mark.parametrize("mode", [WorkloadMode.POOLED, WorkloadMode.NULL_POOL])
+def test_no_statement_is_cached_where_the_pooler_forgets_it(mode: WorkloadMode) -> None:
+    found = values(mode=mode, external={"preparedStatements": False})
+    assert (found["DB_STATEMENT_CACHE_SIZE"], found["DB_PREPARED_STATEMENT_CACHE_SIZE"]) == ("0", "0")
+
+
+def test_a_direct_pod_keeps_its_caches_whatever_the_pooler_does() -> None:
+    found = values(external={"preparedStatements": False}, route="Env", database=DATABASE)
+    assert (found["DB_STATEMENT_CACHE_SIZE"], found["DB_HOST"]) == ("100", "orders-db")
+
+
+def test_each_of_several_pools_is_pooled() -> None:
+    pools = [{"name": "read", "weight": 3}, {"name": "write"}]
+    pooled = values(mode=WorkloadMode.POOLED, external={"port": 1}, pools=pools, pool={"maxOverflow": 1})
+    assert [pooled[f"{pool}_DB_{size}"] for pool in ("READ", "WRITE") for size in ("POOL_SIZE", "MAX_OVERFLOW")] == [
+        *("6", "0"),
+        *("2", "0"),
+    ]
+    found = values(mode=WorkloadMode.NULL_POOL, external={"port": 1}, pools=pools)
+    assert (found["READ_DB_POOL_SIZE"], found["WRITE_DB_POOL_CLASS"]) == ("1", "NullPool")
+
+
+def test_there_are_no_settings_for_a_pooler_that_does_not_exist() -> None:
+    with pytest.raises(ValueError, match="PoolBudget shop/orders has no pooler for workload api of mode Pooled"):
+        values(mode=WorkloadMode.POOLED)
+
+
+SERVICES = {
+    "orders": "orders-pooler",
+    "orders.eu": "orders-eu-e7951fa7-pooler",
+    "2orders": "orders-48361b23-pooler",
+    "42": "budget-73475cb4-pooler",
+    "b" * 45: f"{'b' * 45}-pooler",
+    "b" * 46: f"{'b' * 36}-6afed502-pooler",
+}
+
+
+@pytest.mark.parametrize(("name", "service"), SERVICES.items())
+def test_service_name(name: str, service: str) -> None:
+    assert service_name(name) == service
+    assert re.fullmatch(r"[a-z]([-a-z0-9]{0,50}[a-z0-9])?", service)
 
 
 KEYS = {

@@ -7,7 +7,7 @@ that its workload works with, because nobody counts the pod.
 from collections.abc import Mapping
 from typing import Any
 
-from poolbudget.api.v1alpha1 import PoolBudgetSpec, Workload
+from poolbudget.api.v1alpha1 import PoolBudgetSpec, Workload, WorkloadMode
 from poolbudget.detection.podspec import parse_pod_spec
 from poolbudget.kube import JSON_PATCH, ApiError, Kube
 from poolbudget.ledger.model import (
@@ -105,4 +105,4 @@ def _floor(pod: Mapping[str, Any], spec: PoolBudgetSpec | None) -> dict[str, str
         spec = PoolBudgetSpec(max_connections=1, reserved_connections=0, workloads=[workload])
     share = workload.min_per_process or min(DEFAULT_FLOOR, workload.max_per_process)
     pools = process_pools(workload, max(share, len(workload.pools or ())))
-    return setting_values(budget_key(pod), spec, workload, pools)
+    return setting_values(budget_key(pod), spec, workload, pools, WorkloadMode.DIRECT)

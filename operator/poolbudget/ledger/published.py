@@ -76,7 +76,7 @@ def _start(budget: Budget, workload: Workload, planned: WorkloadStatus, pod: Pod
     connections = planned.connections.per_pod if planned.connections else 0
     sizes = planned.pools or ([planned.pool] if planned.pool else [])
     pools = [PoolShare(pool.name or "", pool.size, pool.overflow) for pool in sizes]
-    values = setting_values(budget.key, budget.spec, workload, pools)
+    values = setting_values(budget.key, budget.spec, workload, pools, planned.mode)
     settings = {annotation_key(variable): value for variable, value in values.items()}
     return Start(
         pod,

@@ -18,8 +18,8 @@ def grant_annotations(grant: Grant, specs: Mapping[BudgetKey, PoolBudgetSpec], p
     """Return the annotations of a granted pod; its share may be smaller than the planned one."""
     planned = plan.workloads[grant.pod.workload]
     budget, workload = grant.pod.workload.budget_key, planned.workload
-    pools = process_pools(workload, grant.share, overrides(workload, grant.pod.spec).pools)
-    values = setting_values(budget, specs[budget], workload, pools)
+    pools = process_pools(workload, grant.share, overrides(workload, grant.pod.spec).pools, planned.mode)
+    values = setting_values(budget, specs[budget], workload, pools, planned.mode)
     wanted = setting_annotations(grant.pod)
     settings = {annotation_key(variable): value for variable, value in values.items()}
     return {

@@ -146,12 +146,32 @@ class PoolShare:
 
 
 @dataclass(frozen=True, slots=True)
+class PoolerPlan:
+    """The pooler of one budget: where it is, and what it may take.
+
+    `connections`: the most that it opens at the server over all its replicas: a constant charge, counted in
+    `ServerPlan.planned`. `clients`: the client connections of everything that is behind it at peak. `external`:
+    somebody else runs it, and `replicas` is 0.
+    """
+
+    host: str
+    port: int
+    connections: int
+    clients: int
+    replicas: int
+    prepared_statements: bool
+    external: bool
+
+
+@dataclass(frozen=True, slots=True)
 class WorkloadPlan:
     """What one workload gets.
 
     `processes`: per pod. `share`: connections of one process over all its pools. `floor`: the least share it works
-    with. `per_pod` = processes x share + extra_per_pod. `planned` = peak x per_pod is set aside for it. `workload` is
-    as declared, with the connections that detection found outside the pools added to `extra_per_pod`.
+    with. `clients_per_pod` = processes x share + extra_per_pod is what a pod opens, at the server or at the pooler;
+    `per_pod` is what of it the server sees: all of a Direct pod, nothing of one behind a pooler. `planned` = peak x
+    per_pod is set aside for it. `workload` is as declared, with the connections that detection found outside the pools
+    added to `extra_per_pod`. The `pools` of NullPool, which is none, are of one connection each.
 
     `fits` is False where the workload gets nothing and its pods wait: then `share`, `pools` and `per_pod` are those
     of its floor, as far as it is known, and `planned` is 0. `reason` and `message` say why in any case; `exceeding`
@@ -172,14 +192,15 @@ class WorkloadPlan:
     share: int
     pools: tuple[PoolShare, ...]
     per_pod: int
+    clients_per_pod: int
     planned: int
     safe_max_replicas: int
     revision: str | None = None
     exceeding: str = ""
 
     def bound(self, processes: int, share: int) -> int:
-        """Return the connections that a pod with `processes` processes may open at `share` each."""
-        return processes * share + self.workload.extra_per_pod
+        """Return the connections that a pod with `processes` processes may open at the server at `share` each."""
+        return processes * share + self.workload.extra_per_pod if self.mode is WorkloadMode.DIRECT else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +210,8 @@ class ServerPlan:
     `needed` is what the floors of all workloads would take. `conflicts` are the budgets that no longer fit beside
     older ones. `observed` is what the plan took the server to have. `grantable` is usable or, while a smaller capacity
     was read and is not yet believed, what that would leave. `ordinary_reserve` is what sessions of nobody may hold for
-    free: the reserve, less what the server keeps for itself.
+    free: the reserve, less what the server keeps for itself. `poolers` are those of the budgets that fit: what they may
+    take is never lent to pods, whether anybody is behind them or not.
     """
 
     usable: int
@@ -200,6 +222,7 @@ class ServerPlan:
     observed: Observed | None = None
     grantable: int = 0
     ordinary_reserve: int = 0
+    poolers: Mapping[BudgetKey, PoolerPlan] = field(default_factory=dict)
 
     @property
     def fits(self) -> bool:

@@ -6,7 +6,7 @@
 from collections.abc import Mapping
 from difflib import get_close_matches
 
-from poolbudget.api.v1alpha1 import Route, SettingName, Workload
+from poolbudget.api.v1alpha1 import Route, SettingName, Workload, WorkloadMode
 from poolbudget.detection.podspec import PodSpec
 from poolbudget.detection.profiles import Effects, catalogue
 from poolbudget.planning.model import PoolShare
@@ -74,9 +74,21 @@ def floor(of_profile: Effects) -> int:
     return max(of_profile.floor, of_profile.pools * (1 + of_profile.least_overflow))
 
 
-def process_pools(workload: Workload, share: int, own: Mapping[str, OwnPool] = NOTHING_OWN) -> tuple[PoolShare, ...]:
-    """Return the pools of one process as it is told of them: one stands for all equal ones of an application."""
+def process_pools(
+    workload: Workload,
+    share: int,
+    own: Mapping[str, OwnPool] = NOTHING_OWN,
+    mode: WorkloadMode = WorkloadMode.DIRECT,
+) -> tuple[PoolShare, ...]:
+    """Return the pools of one process as it is told of them: one stands for all equal ones of an application.
+
+    Behind a pooler a pool keeps what it opens, which costs the server nothing. Without pools each stands for one
+    connection at a time.
+    """
+    if mode is WorkloadMode.NULL_POOL:
+        return tuple(PoolShare(name, 1, 0) for name in [pool.name for pool in workload.pools or ()] or [""])
     of_profile = effects(workload)
     if workload.pools is None:
         share = max(share // of_profile.pools, 1 + of_profile.least_overflow)
-    return split(share, max(workload.pool.max_overflow, of_profile.least_overflow), workload.pools, own)
+    declared = workload.pool.max_overflow if mode is WorkloadMode.DIRECT else 0
+    return split(share, max(declared, of_profile.least_overflow), workload.pools, own)

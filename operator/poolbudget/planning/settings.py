@@ -9,8 +9,9 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
 
-from poolbudget.api.v1alpha1 import Database, PoolBudgetSpec, Route, SettingName, Workload
+from poolbudget.api.v1alpha1 import Database, PoolBudgetSpec, Route, SettingName, Workload, WorkloadMode
 from poolbudget.planning.model import BudgetKey, PoolShare
+from poolbudget.planning.poolers import Endpoint, endpoint
 from poolbudget.planning.profiles import effects
 
 ANNOTATION_PREFIX = "env.poolbudget.dev/"
@@ -38,11 +39,21 @@ def pool_variables(workload: Workload, settings: Iterable[SettingName]) -> dict[
 
 
 def setting_values(
-    budget: BudgetKey, spec: PoolBudgetSpec, workload: Workload, pools: Sequence[PoolShare]
+    budget: BudgetKey, spec: PoolBudgetSpec, workload: Workload, pools: Sequence[PoolShare], mode: WorkloadMode
 ) -> dict[str, str]:
-    """Return the value of every variable of `setting_names` for a pod whose processes are told of these pools."""
-    by_pool = {pool.name: _values_of_a_pool(workload, pool) for pool in pools}
-    of_pod = _values_of_a_pod(budget, spec.database, workload)
+    """Return the value of every variable of `setting_names` for a pod whose processes are told of these pools.
+
+    `mode` is Direct, Pooled or NullPool. Raises ValueError for the latter two where the budget can have no pooler.
+    """
+    server: Database | Endpoint | None = spec.database
+    prepared_statements = True
+    if mode is not WorkloadMode.DIRECT:
+        server = pooler = endpoint(budget, spec)
+        if pooler is None:
+            raise ValueError(f"PoolBudget {budget} has no pooler for workload {workload.name} of mode {mode}")
+        prepared_statements = pooler.prepared_statements
+    by_pool = {pool.name: _values_of_a_pool(workload, pool, mode, prepared_statements) for pool in pools}
+    of_pod = _values_of_a_pod(budget, server, workload)
     return {
         variable: of_pod[setting] if setting in OF_A_POD else by_pool[pool][setting]
         for variable, (pool, setting) in setting_names(spec, workload).items()
@@ -92,32 +103,38 @@ def _variables(spec: PoolBudgetSpec, workload: Workload) -> dict[SettingName, st
     return {setting: name for setting, name in names.items() if has_value.get(setting, True)}
 
 
-def _values_of_a_pool(workload: Workload, pool: PoolShare) -> dict[SettingName, str]:
-    options = workload.pool
+def _values_of_a_pool(
+    workload: Workload, pool: PoolShare, mode: WorkloadMode, prepared_statements: bool
+) -> dict[SettingName, str]:
+    options, is_pool = workload.pool, mode is not WorkloadMode.NULL_POOL
+    # A pooler that forgets a prepared statement between transactions breaks every cache of them.
+    cached = "100" if prepared_statements else "0"
     timeout = options.timeout_milliseconds
     if effects(workload).whole_seconds:
         timeout = -(-timeout // 1000) * 1000
     return {
         SettingName.POOL_SIZE: str(pool.size),
         SettingName.MAX_OVERFLOW: str(pool.overflow),
-        SettingName.POOL_CLASS: "AsyncAdaptedQueuePool",
+        SettingName.POOL_CLASS: "AsyncAdaptedQueuePool" if is_pool else "NullPool",
         SettingName.POOL_MIN_SIZE: "1",
         SettingName.POOL_MAX_SIZE: str(pool.size + pool.overflow),
         SettingName.POOL_TIMEOUT: _seconds(timeout),
         SettingName.POOL_RECYCLE: str(options.recycle_seconds),
-        SettingName.POOL_PRE_PING: str(options.pre_ping).lower(),
-        SettingName.STATEMENT_CACHE_SIZE: "100",
-        SettingName.PREPARED_STATEMENT_CACHE_SIZE: "100",
+        SettingName.POOL_PRE_PING: str(is_pool and options.pre_ping).lower(),
+        SettingName.STATEMENT_CACHE_SIZE: cached,
+        SettingName.PREPARED_STATEMENT_CACHE_SIZE: cached,
         SettingName.COMMAND_TIMEOUT: _seconds(options.command_timeout_milliseconds or 0),
         SettingName.STATEMENT_TIMEOUT: str(options.statement_timeout_milliseconds),
     }
 
 
-def _values_of_a_pod(budget: BudgetKey, database: Database | None, workload: Workload) -> dict[SettingName, str]:
+def _values_of_a_pod(
+    budget: BudgetKey, server: Database | Endpoint | None, workload: Workload
+) -> dict[SettingName, str]:
     # Postgres cuts application_name silently; a hash keeps long names apart.
     values = {SettingName.APPLICATION_NAME: _shortened(f"{budget.namespace}/{workload.name}")}
-    if database is not None:
-        values |= {SettingName.HOST: database.host, SettingName.PORT: str(database.port)}
+    if server is not None:
+        values |= {SettingName.HOST: server.host, SettingName.PORT: str(server.port)}
     return values
 
 
