@@ -58,7 +58,7 @@ async def reconcile(server: Server) -> None:
 
     # 3. Decide: what has ended, what starts, what waits, what makes room.
     books = audit(ledger, seen.pods, seen.sessions, seen.unmanaged) if seen.sessions else None
-    elsewhere = books.elsewhere(plan.ordinary_reserve) if books else 0
+    elsewhere = books.elsewhere(plan.for_unnamed) if books else 0
     specs = {budget.key: budget.spec for budget in budgets}
     unmanaged = charge(seen.unmanaged, books.by_unmanaged if books else None, specs)
     applied = server.rollouts.applied(seen.targets.values())
