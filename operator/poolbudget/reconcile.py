@@ -15,6 +15,7 @@ from poolbudget.act.rollouts import RolloutWriter
 from poolbudget.act.status import StatusWriter
 from poolbudget.ledger.books import Excess, audit
 from poolbudget.ledger.decide import Snapshot, decide
+from poolbudget.ledger.modes import with_poolers_in_use
 from poolbudget.ledger.rollouts import decide_rollouts, rolled_last
 from poolbudget.ledger.settings import grant_annotations
 from poolbudget.ledger.unmanaged import charge
@@ -55,6 +56,7 @@ async def reconcile(server: Server) -> None:
 
     # 2. Plan: divide what is usable among the workloads.
     plan = plan_server(budgets, seen.targets, seen.capacity.believed, seen.capacity.least)
+    plan = with_poolers_in_use(plan, budgets, ledger)
 
     # 3. Decide: what has ended, what starts, what waits, what makes room.
     books = audit(ledger, seen.pods, seen.sessions, seen.unmanaged) if seen.sessions else None

@@ -10,6 +10,7 @@ from poolbudget.ledger.books import audit
 from poolbudget.ledger.codec import decode, encode
 from poolbudget.ledger.decide import Snapshot, decide
 from poolbudget.ledger.model import Decision, Grant, Ledger, Pod
+from poolbudget.ledger.modes import with_poolers_in_use
 from poolbudget.planning.model import ServerPlan
 from tests.properties.ledger_world import World
 
@@ -89,8 +90,8 @@ class Operator:
         gone = {uid: last for uid, last in self.gone.items() if uid in ledger}
         boots = {ledger[uid].node: self.world.nodes.get(ledger[uid].node) for uid in gone if ledger[uid].node}
         sessions = self.world.sessions()
-        plan = self.world.plan()
-        elsewhere = audit(ledger, self.cache, sessions).elsewhere(0) if sessions else 0
+        plan = with_poolers_in_use(self.world.plan(), self.world.budgets, ledger)
+        elsewhere = audit(ledger, self.cache, sessions).elsewhere(plan.for_unnamed) if sessions else 0
         specs = {budget.key: budget.spec for budget in self.world.budgets}
         self.round = decide(Snapshot(specs, plan, ledger, dict(self.cache), gone, sessions, elsewhere, boots=boots))
         self.grants = []

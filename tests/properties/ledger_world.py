@@ -13,13 +13,14 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from poolbudget.api.v1alpha1 import PoolBudgetSpec, Workload
+from poolbudget.api.v1alpha1 import PoolBudgetSpec, Workload, WorkloadMode
 from poolbudget.ledger.model import GATE, Grant, Pod
 from poolbudget.ledger.release import Sessions
 from poolbudget.planning.model import Budget, BudgetKey, ServerPlan
 from poolbudget.planning.plan import plan_server
-from tests.properties.ledger_parts import BUDGETS, UNLIMITED, Controller, Process, template
+from tests.properties.ledger_parts import BUDGETS, DATABASE, UNLIMITED, Controller, Process, pooler, template
 
+POOLER = "192.0.2.1"
 NODES = ("node-0", "node-1")
 
 
@@ -29,7 +30,8 @@ class World:
 
     `boots`: how often each machine was installed and booted; `nodes`: what of that the API server knows; `cut`: the
     nodes that cannot reach it. `lingering`: backends of processes that have ended, with their address; `leftover`:
-    backends of an earlier container, at the address of a pod. `hidden`: pods that have lost their labels.
+    backends of an earlier container, at the address of a pod. `pooled`: backends of the poolers, which others run.
+    `hidden`: pods that have lost their labels.
     """
 
     budgets: list[Budget]
@@ -37,10 +39,11 @@ class World:
     pods: dict[str, Pod] = field(default_factory=dict)
     process_counts: dict[str, int] = field(default_factory=dict)
     extras: dict[str, int] = field(default_factory=dict)
-    shares: dict[str, int] = field(default_factory=dict)
+    granted: dict[str, Grant] = field(default_factory=dict)
     processes: dict[str, Process] = field(default_factory=dict)
     lingering: dict[str, tuple[str, int]] = field(default_factory=dict)
     leftover: Counter[str] = field(default_factory=Counter)
+    pooled: int = 0
     hidden: set[str] = field(default_factory=set)
     boots: dict[str, int] = field(default_factory=lambda: dict.fromkeys(NODES, 0))
     nodes: dict[str, str] = field(default_factory=lambda: dict.fromkeys(NODES, "boot-0"))
@@ -112,8 +115,8 @@ class World:
         pod = self.pods.get(grant.pod.uid)
         if pod is None:
             return
-        self.shares[pod.uid] = grant.share
-        self._show(replace(pod, gates=(), spec=None, connections=grant.connections))
+        self.granted[pod.uid] = grant
+        self._show(replace(pod, gates=(), spec=None, connections=grant.connections, mode=grant.mode))
 
     def _show(self, pod: Pod) -> None:
         if self.pods.get(pod.uid) != pod:
@@ -135,7 +138,7 @@ class World:
         reachable = pod.node in self.nodes and pod.node not in self.cut
         if reachable and uid not in self.processes and not pod.ended and not pod.deleting:
             address = pod.address or self._free_address()
-            self.processes[uid] = Process(self.bound(uid), address, pod.node, 0 if self.away else 1)
+            self.processes[uid] = Process(self.bound(uid), address, pod.node, 0 if self.away else self._least(uid))
             self._show(replace(pod, address=address))
 
     def restart(self, uid: str, outlive: int = 0) -> None:
@@ -145,7 +148,7 @@ class World:
             if outlive and self.observed and not self.away:
                 self.leftover[process.address] += min(outlive, process.held)
             process.bound = self.bound(uid)
-            process.held = 0 if self.away else 1
+            process.held = 0 if self.away else self._least(uid)
 
     def end(self, uid: str, outlive: int = 0) -> None:
         """Let a process end; some of its backends may outlive it. The kubelet reports the end, if there is a pod."""
@@ -157,9 +160,15 @@ class World:
             self._show(replace(pod, ended=True))
 
     def bound(self, uid: str) -> int:
-        """Return what the processes of a pod open with the settings that its annotations give now."""
-        share = self.shares[uid]
-        return self.process_counts[uid] * share + self.extras[uid] if share > 0 else UNLIMITED
+        """Return what the processes of a pod open at the server with the settings that its annotations give now."""
+        grant = self.granted[uid]
+        if grant.mode is not WorkloadMode.DIRECT:
+            return 0
+        return self.process_counts[uid] * grant.share + self.extras[uid] if grant.share > 0 else UNLIMITED
+
+    def _least(self, uid: str) -> int:
+        """Return what the processes of a pod hold at the server whatever they do."""
+        return min(1, self.bound(uid))
 
     def _free_address(self) -> str:
         held = {p.address for p in self.processes.values()} | {p.address for p in self.pods.values() if not p.ended}
@@ -200,8 +209,10 @@ class World:
             backends[process.address] += process.held
         for address, count in self.lingering.values():
             backends[address] += count
+        backends[POOLER] = self.pooled
+        seen = +backends
         known = {pod.address for _, _, pod in self.log}
-        return Sessions(dict(backends), frozenset(known - backends.keys()))
+        return Sessions(dict(seen), frozenset(known - seen.keys()))
 
     def go_away(self) -> None:
         """Stop the server: whatever was connected is not any more."""
@@ -212,8 +223,8 @@ class World:
 
     def come_back(self) -> None:
         self.away = False
-        for process in self.processes.values():
-            process.held = max(1, process.held)
+        for uid, process in self.processes.items():
+            process.held = max(self._least(uid), process.held)
 
     def forget_backends(self) -> None:
         """Let all backends end that nobody listens to."""
@@ -224,6 +235,17 @@ class World:
 
     def plan(self) -> ServerPlan:
         return plan_server(self.budgets, {c.target.key: c.target for c in self.controllers}, None)
+
+    def for_poolers(self) -> int:
+        """Return what poolers may open: those that are planned with, and those that pods are still behind."""
+        planned = self.plan().poolers
+        behind = {self.granted[uid].pod.workload.budget_key for uid in self.live() if not self.bound(uid)}
+        shares = {b.key: b.spec.pooler.external.connections for b in self.budgets if b.spec.pooler.external}
+        return sum(share for key, share in shares.items() if key in planned or key in behind)
+
+    def live(self) -> set[str]:
+        """Return the pods that were granted and may run."""
+        return {uid for uid, p in self.pods.items() if not p.gates and not p.ended} | self.processes.keys()
 
     def could_open(self) -> dict[str, int]:
         """Return what each pod may open from now on without asking anybody."""
@@ -246,12 +268,15 @@ class World:
         return pod.uid in self.processes and not pod.deleting and pod.node not in self.cut
 
 
-def build(usable: int, controllers: list[Controller], workloads: list[Workload], *, observed: bool) -> World:
+def build(
+    usable: int, controllers: list[Controller], workloads: list[Workload], *, observed: bool, pooled: int = 0
+) -> World:
     """Return a world with the budgets of the controllers and no pods yet."""
     budgets = []
     for age, key in enumerate(BUDGETS):
         mine = [w for c, w in zip(controllers, workloads, strict=True) if c.budget == key]
         if mine:
-            spec = PoolBudgetSpec(max_connections=usable, reserved_connections=0, workloads=mine)
+            of_server = {"max_connections": usable, "reserved_connections": 0, "database": DATABASE}
+            spec = PoolBudgetSpec(**of_server, pooler=pooler(pooled), workloads=mine)
             budgets.append(Budget(key, spec, created=str(age)))
     return World(budgets, controllers, observed=observed)

@@ -1,14 +1,17 @@
-"""What a workload's status says of pods in another mode than planned, and of those that bypass the pooler. Pure.
+"""Pods that are in another mode than planned: what stays charged for them, and what the status says. Pure.
 
-A pod never changes its mode: what it was started with is in its environment. `report` asks `with_modes` for every
-workload; update mode Recreate rolls such workloads itself (`ledger.reasons`).
+A pod never changes its mode: what it was started with is in its environment. `reconcile` charges poolers with
+`with_poolers_in_use`, and `report` asks `with_modes` for every workload; update mode Recreate rolls such workloads
+itself (`ledger.reasons`).
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from poolbudget.api.v1alpha1 import TargetReference, WorkloadMode, WorkloadStatus
-from poolbudget.ledger.model import Pod, Reservation
-from poolbudget.planning.model import WorkloadPlan
+from poolbudget.ledger.model import Ledger, Pod, Reservation
+from poolbudget.planning.model import Budget, ServerPlan, WorkloadPlan
+from poolbudget.planning.poolers import pooler
 
 RESTARTED = frozenset({"Deployment", "StatefulSet", "DaemonSet"})
 """Kinds that `kubectl rollout restart` knows."""
@@ -17,6 +20,13 @@ ENDING = frozenset({"Job", "CronJob", "ScaledJob"})
 
 Excess = tuple[Reservation, int]
 """A pod's reservation, and the connections that it holds at the server."""
+
+
+def with_poolers_in_use(plan: ServerPlan, budgets: Iterable[Budget], ledger: Ledger) -> ServerPlan:
+    """Return the plan with the poolers, too, of budgets that get nothing while pods are still behind them."""
+    behind = {entry.workload.budget_key for entry in ledger.values() if entry.behind_pooler} - plan.poolers.keys()
+    left = {budget.key: found for budget in budgets if budget.key in behind and (found := pooler(budget))}
+    return replace(plan, poolers={**plan.poolers, **{key: found.plan(found.least, ()) for key, found in left.items()}})
 
 
 def of_another_mode(plan: WorkloadPlan, pods: Iterable[Pod]) -> list[Pod]:
