@@ -16,10 +16,14 @@ from tests.functional.space import OPERATOR_NAMESPACE, Space
 @pytest.fixture(scope="session")
 def installed() -> Iterator[None]:
     """Operator and webhook run as they were built last. Where they ran before they stay, else they are removed."""
-    found = kubectl("get", "namespace", OPERATOR_NAMESPACE, check=False).returncode == 0
+    phase = kubectl(
+        "get", "namespace", OPERATOR_NAMESPACE, "--ignore-not-found", "-o", "jsonpath={.status.phase}"
+    ).stdout
+    if phase == "Terminating":  # an earlier run of the tests has just ended
+        kubectl("wait", "--for=delete", f"namespace/{OPERATOR_NAMESPACE}", "--timeout=60s")
     install()
     yield
-    if not found:
+    if phase != "Active":
         kubectl("delete", "-k", str(DEPLOY), "--ignore-not-found", "--wait=false")
 
 

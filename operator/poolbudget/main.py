@@ -32,6 +32,7 @@ from poolbudget.observe.gather import Gatherer
 from poolbudget.observe.namespaces import Namespaces
 from poolbudget.observe.unlabelled import Unlabelled
 from poolbudget.orphans import Orphans
+from poolbudget.planning.memory import Remembered
 from poolbudget.planning.model import BudgetKey
 from poolbudget.reconcile import Server
 from poolbudget.servers import Servers
@@ -52,6 +53,7 @@ class Options:
     lease_duration: float
     settle_time: float
     cooldown: float
+    stabilization: float
 
 
 async def run(options: Options) -> None:
@@ -113,6 +115,7 @@ async def _watch_and_lead(kube: Kube, lease: Lease, options: Options, health: He
             status=status,
             unscheduled=Unscheduled(options.cooldown),
             cooldown=timedelta(seconds=options.cooldown),
+            moved=Remembered(timedelta(seconds=options.stabilization)),
         )
 
     def budget_touched(key: BudgetKey) -> None:

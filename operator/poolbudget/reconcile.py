@@ -23,6 +23,7 @@ from poolbudget.ledger.unscheduled import Unscheduled
 from poolbudget.metrics import record_round
 from poolbudget.observe.gather import Gatherer
 from poolbudget.observe.namespaces import Namespaces
+from poolbudget.planning.memory import Remembered
 from poolbudget.planning.model import Budget, BudgetKey
 from poolbudget.planning.plan import plan_server
 from poolbudget.report import Findings, conditions, live_status
@@ -44,6 +45,7 @@ class Server:
     cooldown: timedelta
     budgets: dict[BudgetKey, Budget] = field(default_factory=dict)
     excess: Excess = field(default_factory=Excess)
+    moved: Remembered = field(default_factory=Remembered)
 
 
 async def reconcile(server: Server) -> None:
@@ -55,8 +57,10 @@ async def reconcile(server: Server) -> None:
     namespaces = await server.namespaces.labels(budgets, seen.pods.values())
 
     # 2. Plan: divide what is usable among the workloads.
-    plan = plan_server(budgets, seen.targets, seen.capacity.believed, seen.capacity.least)
-    plan = with_poolers_in_use(plan, budgets, ledger)
+    before = server.moved.before({key: server.status.shown(key) for key in server.budgets}, datetime.now(UTC))
+    planned = plan_server(budgets, seen.targets, seen.capacity.believed, seen.capacity.least, before)
+    server.moved.after(planned)
+    plan = with_poolers_in_use(planned, budgets, ledger)
 
     # 3. Decide: what has ended, what starts, what waits, what makes room.
     books = audit(ledger, seen.pods, seen.sessions, seen.unmanaged) if seen.sessions else None
@@ -66,7 +70,17 @@ async def reconcile(server: Server) -> None:
     applied = server.rollouts.applied(seen.targets.values())
     rolled = rolled_last(plan, seen.targets, applied)
     snapshot = Snapshot(
-        specs, plan, ledger, seen.pods, seen.gone, seen.sessions, elsewhere, namespaces, seen.boots, unmanaged, rolled
+        specs=specs,
+        plan=plan,
+        ledger=ledger,
+        pods=seen.pods,
+        gone=seen.gone,
+        sessions=seen.sessions,
+        elsewhere=elsewhere,
+        namespaces=namespaces,
+        boots=seen.boots,
+        unmanaged=unmanaged,
+        rolled=rolled,
     )
     decision, now = decide(snapshot), time.monotonic()
     stuck = server.unscheduled.lasting(decision.ledger, seen.pods, now)
@@ -85,19 +99,18 @@ async def reconcile(server: Server) -> None:
 
     # 5. Report: on the pods that wait, on the budgets, in the metrics.
     server.notices.show(decision.waits, seen.pods.values())
-    exceeding = server.excess.lasting(books, now) if books else ()
     found = Findings(
-        plan,
-        decision,
-        seen.pods,
-        books,
-        exceeding,
-        stuck,
-        elsewhere,
-        seen.blind,
-        seen.checks_clients,
-        unmanaged,
-        rollouts.notes,
+        plan=plan,
+        decision=decision,
+        pods=seen.pods,
+        books=books,
+        exceeding=server.excess.lasting(books, now) if books else (),
+        unscheduled=stuck,
+        elsewhere=elsewhere,
+        blind=seen.blind,
+        checks_clients=seen.checks_clients,
+        unmanaged=unmanaged,
+        notes=rollouts.notes,
     )
     for budget in budgets:
         await server.status.write(budget.key, budget.generation, live_status(budget, found), conditions(budget, found))

@@ -1,7 +1,9 @@
 """What the functional tests do with the cluster: kubectl as it is in the environment, and waiting for conditions."""
 
+import asyncio
 import json
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -9,6 +11,7 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 DEPLOY = Path(__file__).parent / "deploy"
+POOLBUDGET = Path(sys.executable).with_name("poolbudget")
 GATE = {"name": "poolbudget.dev/grant"}
 
 
@@ -18,6 +21,15 @@ def kubectl(*args: str, stdin: Mapping[str, Any] | str = "", check: bool = True)
     done = subprocess.run(["kubectl", *args], input=text, capture_output=True, text=True, check=False)
     assert done.returncode == 0 or not check, f"kubectl {' '.join(args)}: {done.stderr}"
     return done
+
+
+async def poolbudget(*args: str) -> str:
+    """Run a command of ours as a user would; return what it says."""
+    command = await asyncio.create_subprocess_exec(
+        POOLBUDGET, *args, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+    )
+    said, _ = await command.communicate()
+    return said.decode()
 
 
 def get(*args: str) -> dict[str, Any]:

@@ -40,6 +40,8 @@ NOTHING_LEFT = "reservedConnections (10 unless written) and headroom leave nothi
 SAME_TARGET = "two workloads have the same target, but a controller belongs to one"
 DEMAND_PAIR = "requestsPerSecond and holdMilliseconds belong together: write both, or concurrency alone"
 NEEDS_POOLER = "a workload of mode Pooled or NullPool needs a pooler"
+ALWAYS_NEEDS = "pooler.mode Always needs `database` and pooler.authSecretRef"
+EXTERNAL = {"mode": "External", "external": {"host": "pgb", "connections": 20}}
 NEEDS_CA = "VerifyCA and VerifyFull need caSecretRef"
 VARIABLE = "a variable must be letters, digits and '_', not beginning with a digit"
 BOOLEAN_OFF = 'write "Off" in quotes'
@@ -219,6 +221,26 @@ REFUSALS: dict[str, Refusal] = {
         workload(mode="NullPool") | {"pooler": {"mode": "Never"}}, "spec", NEEDS_POOLER
     ),
     "Pooled without a pooler": Refusal(workload(mode="Pooled") | {"pooler": {"mode": "Never"}}, "spec", NEEDS_POOLER),
+    "Pooled where the operator's pooler would know no users": Refusal(
+        workload(mode="Pooled") | {"database": {"host": "db"}}, "spec", NEEDS_POOLER
+    ),
+    "NullPool without a server to go back to": Refusal(
+        workload(mode="NullPool") | {"pooler": EXTERNAL}, "spec", NEEDS_POOLER
+    ),
+    "a pooler for all that would know no users": Refusal(
+        spec(database={"host": "db"}, pooler={"mode": "Always"}), "spec.pooler", ALWAYS_NEEDS
+    ),
+    "a pooler for all in front of no server": Refusal(
+        spec(pooler={"mode": "Always", "authSecretRef": {"name": "users"}}), "spec.pooler", ALWAYS_NEEDS
+    ),
+    "a pooler that cannot give each replica a connection": Refusal(
+        spec(pooler={"maxConnections": 1}), "spec.pooler.maxConnections", "each replica needs a connection"
+    ),
+    "a pooler that cannot give each of many replicas a connection": Refusal(
+        spec(pooler={"maxConnections": 4, "replicas": 5}),
+        "spec.pooler.maxConnections",
+        "each replica needs a connection",
+    ),
     "namespaces by a selector that is missing": Refusal(
         spec(allowedNamespaces={"from": "Selector"}), "spec.allowedNamespaces", "from: Selector needs selector"
     ),
@@ -277,6 +299,12 @@ ACCEPTED: dict[str, dict[str, Any]] = {
     "a workload whose optional fields are null": workload(demand=None, max=None, pools=None),
     "update mode Off": spec(updateMode="Off"),
     "demand by rate and hold": workload(demand={"requestsPerSecond": 400, "holdMilliseconds": 50}),
+    "Pooled behind an external pooler": workload(mode="Pooled") | {"database": {"host": "db"}, "pooler": EXTERNAL},
+    "NullPool behind the operator's pooler": workload(mode="NullPool")
+    | {"database": {"host": "db"}, "pooler": {"authSecretRef": {"name": "users"}, "maxConnections": 2}},
+    "a pooler for all": spec(
+        database={"host": "db"}, pooler={"mode": "Always", "authSecretRef": {"name": "users"}, "maxConnections": 9}
+    ),
     "everything": {
         "maxConnections": 200,
         "reservedConnections": 10,

@@ -48,7 +48,7 @@ def test_every_problem_is_named_at_once() -> None:
 
 
 def test_two_broken_rules_of_one_value_are_two_problems() -> None:
-    pooler = {"minConnections": 2, "maxConnections": 1, "external": {"host": "x", "connections": 1}}
+    pooler = {"minConnections": 3, "maxConnections": 2, "external": {"host": "x", "connections": 1}}
     found = problems_of({"spec": {"maxConnections": 100, "pooler": pooler, "workloads": [{"name": "a"}]}})
     assert [path for path, _ in found] == ["spec.pooler.external", "spec.pooler.minConnections"]
 

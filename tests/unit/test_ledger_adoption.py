@@ -3,7 +3,7 @@
 import pytest
 
 from poolbudget.api.v1alpha1 import ConnectionsStatus, PodsStatus, Workload, WorkloadStatus
-from poolbudget.ledger.adoption import adoption_blocked, mention_unmanaged, with_unmanaged
+from poolbudget.ledger.adoption import TO_NONE, adoption_blocked, mention_unmanaged, with_unmanaged
 from poolbudget.ledger.decide import decide
 from poolbudget.ledger.model import Wait
 from poolbudget.ledger.unmanaged import Charge
@@ -30,11 +30,17 @@ ENDING = charges(9, deleting=True)
     [
         pytest.param(4, 0, (), None, id="nobody of its own is there"),
         pytest.param(4, -6, charges(5, 4), None, id="all of its own together hold too little"),
-        pytest.param(4, -5, charges(5, 4), "to 0", id="all of them must go"),
-        pytest.param(4, 0, charges(5, 4), "to 1", id="one may stay, whichever it is"),
-        pytest.param(4, 1, charges(5, 4, 0), "to 1", id="it is not known which ones a controller ends"),
+        pytest.param(4, -5, charges(5, 4), "to 0, and back once its pods are gone", id="all of them must go"),
+        pytest.param(4, 0, charges(5, 4), "to 1 first", id="one may stay, whichever it is"),
+        pytest.param(4, 1, charges(5, 4, 0), "to 1 first", id="it is not known which ones a controller ends"),
         pytest.param(4, 0, ENDING, None, id="one that is ending makes room by itself"),
-        pytest.param(14, 0, (*ENDING, *charges(1, 6)), "to 0", id="one that is ending does not suffice"),
+        pytest.param(
+            14,
+            0,
+            (*ENDING, *charges(1, 6)),
+            "to 0, and back once its pods are gone",
+            id="one that is ending does not suffice",
+        ),
     ],
 )
 def test_adoption_is_blocked_by_ones_own_pods_only(
@@ -44,13 +50,13 @@ def test_adoption_is_blocked_by_ones_own_pods_only(
     assert (wait is None) == (remedy is None)
     if wait is not None and remedy is not None:
         assert wait.reason == "AdoptionBlocked"
-        assert f"scale the Deployment {remedy} first, or give the Deployment strategy Recreate" in wait.message
+        assert wait.message.endswith(f": scale the Deployment {remedy}")
 
 
 @pytest.mark.parametrize(
     ("owner", "remedy"),
     [
-        ("ReplicaSet", "scale the Deployment to 1 first, or give the Deployment strategy Recreate"),
+        ("ReplicaSet", "scale the Deployment to 1 first"),
         ("StatefulSet", "scale the StatefulSet to 1 first"),
         ("DaemonSet", "delete old pods until 1 are left"),
     ],
@@ -64,13 +70,13 @@ def test_the_remedy_is_one_that_the_controller_has(owner: str, remedy: str) -> N
 @pytest.mark.parametrize(
     ("slot", "owner", "remedy"),
     [
-        pytest.param(1, "ReplicaSet", "scale the Deployment to 0 first", id="there is room for it alone"),
-        pytest.param(2, "ReplicaSet", ": give the Deployment strategy Recreate", id="only beside old pods"),
-        pytest.param(None, "ReplicaSet", ": give the Deployment strategy Recreate", id="no place but a rollout's"),
-        pytest.param(2, "DaemonSet", None, id="no remedy is known"),
+        pytest.param(1, "StatefulSet", "scale the StatefulSet to 0 first", id="there is room for it alone"),
+        pytest.param(2, "StatefulSet", None, id="only beside old pods"),
+        pytest.param(None, "DaemonSet", None, id="no place but a rollout's"),
+        pytest.param(2, "ReplicaSet", TO_NONE, id="pods that are born later need no rollout's slot"),
     ],
 )
-def test_a_pod_that_would_lose_its_rollout_slot_is_not_told_to_scale_to_none(
+def test_a_pod_that_would_lose_its_rollout_slot_is_not_told_to_be_left_alone(
     slot: int | None, owner: str, remedy: str | None
 ) -> None:
     wait = adoption_blocked(waiting("api-9", owner=owner), 4, 0, slot, charges(5))

@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 
 from poolbudget.api.conditions import NewCondition, merge
-from poolbudget.api.v1alpha1 import PoolBudgetSpec, PoolBudgetStatus, Workload
+from poolbudget.api.v1alpha1 import Database, PoolBudgetSpec, PoolBudgetStatus, Pooler, Workload
+from poolbudget.detection.podspec import PodSpec
 from poolbudget.ledger.model import Pod, Reservation
 from poolbudget.ledger.published import Start, starts
 from poolbudget.planning.model import Budget
@@ -18,9 +19,19 @@ from tests.unit.ledger_builders import plan as plan_of
 SPEC = spec(usable=16)
 
 
-def published(budget: PoolBudgetSpec = SPEC, steady: int = 3) -> PoolBudgetStatus:
-    """Return what a leader would have written: 4 connections for each of 3 pods, and room for one rollout pod."""
-    plan = plan_of(budget, target(steady=steady))
+def with_own(values: Mapping[str, str]) -> PodSpec:
+    """Return the pod spec of an application that sets these variables itself."""
+    (container,) = app().containers
+    env = tuple(replace(v, annotation=None, value=values[v.name]) if v.name in values else v for v in container.env)
+    return PodSpec((replace(container, env=env),))
+
+
+def published(budget: PoolBudgetSpec = SPEC, **template: str) -> PoolBudgetStatus:
+    """Return what a leader would have written: 4 connections for each of 3 pods, and room for one rollout pod.
+
+    `template`: the variables that it sets itself.
+    """
+    plan = plan_of(budget, target(template=with_own(template)))
     found = NewCondition("WorkloadsFit", *workloads_fit(Budget(BUDGET, budget), plan))
     conditions = merge([], [found], 1, "2024-01-01T00:00:00Z")
     return planned_status(Budget(BUDGET, budget), plan).model_copy(
@@ -101,3 +112,37 @@ def test_settings_of_named_pools_come_from_the_published_pools() -> None:
     (start,) = started(replace(waiting(), spec=app(1, *injected)), budget=budget)
     assert start.annotations["env.poolbudget.dev/READ_DB_POOL_SIZE"] == "3"
     assert start.annotations["env.poolbudget.dev/WRITE_DB_POOL_SIZE"] == "1"
+
+
+@pytest.mark.parametrize(
+    ("template", "own", "expected"),
+    [
+        pytest.param({}, {"DB_POOL_SIZE": "50"}, 0, id="a size that the plan does not know"),
+        pytest.param({}, {"DB_MAX_OVERFLOW": "2"}, 0, id="an overflow beside the planned size"),
+        pytest.param({}, {"DB_POOL_SIZE": "auto"}, 0, id="no number"),
+        pytest.param({"DB_POOL_SIZE": "4"}, {"DB_POOL_SIZE": "4"}, 1, id="what the plan was made for"),
+        pytest.param({"DB_POOL_SIZE": "4"}, {"DB_POOL_SIZE": "3"}, 0, id="not what the plan was made for"),
+    ],
+)
+def test_a_pod_that_sets_a_size_itself_starts_only_if_the_plan_was_made_for_it(
+    template: dict[str, str], own: dict[str, str], expected: int
+) -> None:
+    assert len(starts(Budget(BUDGET, SPEC), published(SPEC, **template), {}, [waiting(spec=with_own(own))])) == expected
+
+
+@pytest.mark.parametrize(("mode", "size"), [("Pooled", "20"), ("NullPool", "1")])
+def test_a_pod_behind_a_pooler_starts_with_its_settings_and_takes_nothing_of_the_server(mode: str, size: str) -> None:
+    declared = {"name": "api", "mode": mode, "route": "Env", "pool": {"maxOverflow": 2}}
+    external = {"mode": "External", "external": {"host": "bouncer", "connections": 5}}
+    budget = spec(
+        usable=16,
+        workloads=[Workload.model_validate(declared)],
+        database=Database(host="db"),
+        pooler=Pooler.model_validate(external),
+    )
+    (start,) = started(replace(waiting(), spec=app(1, *setting_names(budget, budget.workloads[0]))), budget=budget)
+    assert (start.reservation.connections, start.annotations["poolbudget.dev/mode"]) == (0, mode)
+    assert (start.annotations["env.poolbudget.dev/DB_POOL_SIZE"], start.annotations["env.poolbudget.dev/DB_HOST"]) == (
+        size,
+        "bouncer",
+    )

@@ -35,8 +35,8 @@ def test_a_changed_workload_shows_both(old: Path) -> None:
     assert (result.exit_code, result.stderr) == (0, "")
     assert result.stdout == (
         "PoolBudget shop/orders: 180 -> 168 planned, 190 usable, fits\n"
-        "  WORKLOAD  PODS    PROCESSES  POOL        PER POD   PLANNED     SAFE MAX  REASON\n"
-        "  api       4 -> 6  4          9+0 -> 6+0  36 -> 24  180 -> 168  22        FitsDirectly\n"
+        "  WORKLOAD  MODE    PODS    PROCESSES  POOL        PER POD   PLANNED     SAFE MAX  REASON\n"
+        "  api       Direct  4 -> 6  4          9+0 -> 6+0  36 -> 24  180 -> 168  22        FitsDirectly\n"
     )
 
 
@@ -56,7 +56,7 @@ def test_what_comes_and_goes_has_one_side(old: Path) -> None:
     old.write_text(f"{TWO_WORKLOADS}---{API}---{WORKER}")
     gone = run("-f", "-", "--diff", str(old), stdin=f"{BUDGET}---{API}").stdout
     (worker,) = (" ".join(line.split()) for line in gone.splitlines() if line.startswith("  worker"))
-    assert worker == "worker 4 -> - 4 -> - 4+0 -> - 16 -> - 80 -> - 17 -> - FitsDirectly -> -"
+    assert worker == "worker Direct -> - 4 -> - 4 -> - 4+0 -> - 16 -> - 80 -> - 17 -> - FitsDirectly -> -"
     came = run("-f", "-", "--diff", str(old), stdin=f"{BUDGET.replace('orders', 'billing')}---{API}").stdout
     assert "PoolBudget shop/billing: - -> 180 planned, - -> 190 usable, - -> fits" in came
     assert "PoolBudget shop/orders: 180 -> - planned, 190 -> - usable, fits -> -" in came

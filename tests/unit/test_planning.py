@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
+from poolbudget.planning.admission import usable_connections
 from poolbudget.planning.model import Budget, BudgetKey, Observed, ServerPlan
-from poolbudget.planning.plan import plan_server, server_key, usable_connections
+from poolbudget.planning.plan import plan_server, server_key
 from tests.unit.planning_inputs import NAMESPACE, budget, plan, planned, target
 
 UVICORN = ("uvicorn", "app:app", "--workers", "4")
@@ -109,8 +110,6 @@ UNPLANNED: dict[str, tuple[dict[str, Any], dict[str, Any], str, str]] = {
         "ReplicasUnknown",
         "set `maxPods`",
     ),
-    "mode Pooled": ({"mode": "Pooled"}, {}, "NotYetSupported", "mode Pooled"),
-    "mode NullPool": ({"mode": "NullPool"}, {}, "NotYetSupported", "mode NullPool"),
     "another profile": ({"env": {"profile": "zope"}}, {}, "InvalidProfile", "env.profile zope"),
 }
 
@@ -131,12 +130,13 @@ def test_a_missing_target_is_planned_where_pods_and_processes_are_declared() -> 
     assert (result.steady, result.peak, result.fits) == (3, 4, True)
 
 
-@pytest.mark.parametrize(
-    "pooler", [{"mode": "Always"}, {"mode": "External", "external": {"host": "b", "connections": 9}}]
-)
-def test_a_pooler_that_is_asked_for_is_not_silently_replaced_by_direct_pools(pooler: dict[str, Any]) -> None:
+def test_a_pooler_that_is_asked_for_is_not_silently_replaced_by_direct_pools() -> None:
     auto, direct = {"name": "api", "processes": 1}, {"name": "worker", "processes": 1, "mode": "Direct"}
-    result = plan(budget(auto, direct, pooler=pooler), target("api"), target("worker"))
+    result = plan(
+        budget(auto, direct, pooler={"mode": "Always", "authSecretRef": {"name": "p"}}, database={"host": "db"}),
+        target("api"),
+        target("worker"),
+    )
     assert (planned(result).reason, planned(result, "worker").reason) == ("NotYetSupported", "FitsDirectly")
 
 

@@ -43,6 +43,10 @@ class StatusWriter:
         except ValidationError:  # written by another version: overwritten as a whole
             self._shown[key] = PoolBudgetStatus()
 
+    def shown(self, key: BudgetKey) -> PoolBudgetStatus:
+        """Return what a budget shows."""
+        return self._shown.get(key, PoolBudgetStatus())
+
     def forget(self, key: BudgetKey) -> None:
         """Drop a deleted budget."""
         self._uids.pop(key, None)

@@ -22,6 +22,8 @@ from poolbudget.api.types import (
     TuningMode,
 )
 
+DEFAULT_REPLICAS = 2
+
 
 class SecretReference(Model):
     """A Secret in the namespace of the budget."""
@@ -88,24 +90,27 @@ class PoolerTriggers(Model):
     """Move to the pooler earlier than the floors demand."""
 
     processes_above: Positive | None = None
-    """Move a workload whose pods have more processes than this."""
+    """Move a workload whose pods have more processes than this each."""
     planned_above_percent: Percent | None = None
-    """Move when the planned connections exceed this share of what is usable."""
+    """Move, the largest first, while the connections planned for the direct pools of the budget exceed this share of
+    what is usable."""
 
 
 class Pooler(Model):
     """PgBouncer in front of the server."""
 
     mode: PoolerMode = PoolerMode.AUTO
-    """Auto: when direct pools no longer fit. Always, Never. External: use the pooler that `external` describes."""
+    """Auto: workloads are moved behind a pooler when direct pools no longer fit. Always: all that can be are. Never.
+    External: as Auto, behind the pooler that `external` describes."""
     pool_mode: Annotated[Literal["transaction", "session"], UNSTORED_DEFAULT] = "transaction"
     """PgBouncer's pool_mode. Without it: transaction."""
     replicas: Annotated[int, Field(strict=True, ge=1, le=100)] | None = None
-    """PgBouncer pods."""
+    """PgBouncer pods. Without it: 2."""
     min_connections: Positive | None = None
-    """Connections that stay set aside for the pooler as long as Auto may need it."""
+    """Connections that stay set aside for the pooler as long as Auto may need it. Without it: one for each replica."""
     max_connections: Positive | None = None
-    """The most connections that all PgBouncer pods together may open at the server."""
+    """The most connections that all PgBouncer pods together may open at the server. Without it: as many as the
+    workloads behind it can use, in competition with direct pools."""
     image: Text | None = None
     """PgBouncer's image."""
     auth_secret_ref: SecretReference | None = None
@@ -134,6 +139,15 @@ class Pooler(Model):
             lambda pooler: (pooler.min_connections or 0) <= (pooler.max_connections or pooler.min_connections or 0),
             "minConnections must not be above maxConnections: lower minConnections or raise maxConnections",
             "minConnections",
+        ),
+        Rule(
+            "!has(self.maxConnections) || "
+            f"(has(self.replicas) ? self.replicas : {DEFAULT_REPLICAS}) <= self.maxConnections",
+            lambda pooler: (
+                pooler.max_connections is None or pooler.max_connections >= (pooler.replicas or DEFAULT_REPLICAS)
+            ),
+            "each replica needs a connection: raise maxConnections to replicas (2 unless written), or lower replicas",
+            "maxConnections",
         ),
     )
 

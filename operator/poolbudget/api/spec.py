@@ -33,6 +33,13 @@ _TARGET = (
 )
 
 
+_BEHIND_A_POOLER = frozenset({WorkloadMode.POOLED, WorkloadMode.NULL_POOL})
+_CAN_POOL = (
+    "(has(self.database) && (self.pooler.mode == 'External'"
+    " || self.pooler.mode != 'Never' && has(self.pooler.authSecretRef)))"
+)
+
+
 class PoolBudgetSpec(Model):
     """The capacity of one Postgres server, and who may use how much of it."""
 
@@ -77,12 +84,22 @@ class PoolBudgetSpec(Model):
             "lower them, or raise maxConnections",
         ),
         Rule(
-            "self.pooler.mode != 'Never' || self.workloads.all(w, !(w.mode in ['Pooled', 'NullPool']))",
-            lambda spec: (
-                spec.pooler.mode != PoolerMode.NEVER
-                or not any(w.mode in {WorkloadMode.POOLED, WorkloadMode.NULL_POOL} for w in spec.workloads)
-            ),
-            "a workload of mode Pooled or NullPool needs a pooler: "
-            "set pooler.mode to Auto, Always or External, or the workload's mode to Auto or Direct",
+            f"{_CAN_POOL} || self.workloads.all(w, !(w.mode in ['Pooled', 'NullPool']))",
+            lambda spec: spec.can_pool or not any(w.mode in _BEHIND_A_POOLER for w in spec.workloads),
+            "a workload of mode Pooled or NullPool needs a pooler: write `database`, and pooler.mode External, or Auto "
+            "with pooler.authSecretRef; or set the workload's mode to Auto or Direct",
+        ),
+        Rule(
+            f"self.pooler.mode != 'Always' || {_CAN_POOL}",
+            lambda spec: spec.pooler.mode != PoolerMode.ALWAYS or spec.can_pool,
+            "pooler.mode Always needs `database` and pooler.authSecretRef: write both, or mode Auto or Never",
+            "pooler",
         ),
     )
+
+    @property
+    def can_pool(self) -> bool:
+        """Whether workloads can be sent to a pooler, and back to the server."""
+        if self.database is None or self.pooler.mode is PoolerMode.NEVER:
+            return False
+        return self.pooler.mode is PoolerMode.EXTERNAL or self.pooler.auth_secret_ref is not None

@@ -73,10 +73,12 @@ class PoolSize(Model):
 
 
 class ConnectionsStatus(Model):
-    """Connections of a workload."""
+    """Connections of a workload at the server."""
 
     per_pod: int
-    """What one pod may open."""
+    """What one pod may open; 0 behind a pooler."""
+    clients_per_pod: int | None = None
+    """What one pod may open at the pooler; absent where it does not use one."""
     planned: int
     """What all pods may open at the peak."""
     committed: int = 0
@@ -107,7 +109,25 @@ class WorkloadStatus(Model):
     connections: ConnectionsStatus | None = None
     """Connections now and at most."""
     safe_max_replicas: int | None = None
-    """The most replicas for which the floors still hold, the other workloads as they are; 0 if none."""
+    """The most replicas for which the floors still hold, the other workloads as they are; 0 if none. Absent behind a
+    pooler, which sets no bound, without `max`."""
+    clear_since: Annotated[str, Field(json_schema_extra={"format": "date-time"})] | None = None
+    """Since when a workload that was moved behind the pooler could go back; absent while it could not."""
+
+
+class PoolerStatus(Model):
+    """The pooler of the budget."""
+
+    host: str
+    """Host name or address that clients connect to."""
+    port: int
+    """Port that clients connect to."""
+    connections: int
+    """The most connections that it may open at the server, over all its replicas."""
+    clients: int
+    """The most connections that the workloads behind it may open to it."""
+    replicas: int | None = None
+    """Its pods; absent where somebody else runs it."""
 
 
 class PoolBudgetStatus(Model):
@@ -119,6 +139,8 @@ class PoolBudgetStatus(Model):
     """Ready, WithinBudget, CapacityObserved, WorkloadsFit, PoolerReady, NotYetSupported."""
     capacity: CapacityStatus | None = None
     """Connections of the server, as this budget sees them."""
+    pooler: PoolerStatus | None = None
+    """The pooler of the budget; absent where nothing can be behind one, or the budget does not fit."""
     waiting: int = 0
     """Pods of all workloads that wait for a grant."""
     workloads: Annotated[list[WorkloadStatus], UniqueItems("name")] = []

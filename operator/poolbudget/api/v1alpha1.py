@@ -24,6 +24,7 @@ from poolbudget.api.status import (
     ConnectionsStatus,
     PodsStatus,
     PoolBudgetStatus,
+    PoolerStatus,
     PoolSize,
     WorkloadStatus,
 )
@@ -73,6 +74,7 @@ __all__ = [
     "PoolSize",
     "Pooler",
     "PoolerMode",
+    "PoolerStatus",
     "PoolerTriggers",
     "Route",
     "SecretKeyReference",

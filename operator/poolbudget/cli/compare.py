@@ -6,7 +6,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from poolbudget.cli.table import ABSENT, aligned, pools_text
+from poolbudget.cli.table import ABSENT, aligned, pooler_text, pools_text
 
 Item = Mapping[str, Any]
 Status = Mapping[str, Any]
@@ -37,6 +37,9 @@ def _budget(item: Item) -> Iterator[str]:
     same = len(rows) - len(changed)
     if same:
         yield f"  {same} of {len(rows)} workloads unchanged"
+    poolers = [pooler_text(side["pooler"]) if side and "pooler" in side else "no pooler" for side in (old, new)]
+    if poolers[0] != poolers[1]:
+        yield f"  {ARROW.join(poolers)}"
     yield from (c["message"] for c in (new or {}).get("conditions", ()) if c["status"] == "False")
 
 
@@ -60,6 +63,7 @@ def _workloads(status: Status | None) -> dict[str, Mapping[str, Any]]:
 
 COLUMNS: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
     "WORKLOAD": lambda w: w["name"],
+    "MODE": lambda w: w["mode"],
     "PODS": lambda w: w.get("pods", {}).get("steady"),
     "PROCESSES": lambda w: w.get("processes"),
     "POOL": pools_text,

@@ -34,6 +34,13 @@ log = logging.getLogger(__name__)
     show_default=True,
     help="Between two rollouts of a server, and how long a pod waits, or has no node, before others make way.",
 )
+@click.option(
+    "--stabilization",
+    type=Duration(),
+    default="300s",
+    show_default=True,
+    help="How long direct pools must fit amply before a workload comes back from a pooler.",
+)
 @click.option("--log-level", type=click.Choice(["debug", "info", "warning"]), default="info", show_default=True)
 def operator(
     namespace: str,
@@ -42,6 +49,7 @@ def operator(
     lease_duration: float,
     settle_time: float,
     cooldown: float,
+    stabilization: float,
     log_level: str,
 ) -> None:
     """Divide the connections of Postgres servers among pods, as PoolBudgets say."""
@@ -49,7 +57,7 @@ def operator(
     logging.getLogger("kopf").setLevel(logging.WARNING)
     if kubeconfig is not None:
         os.environ["KUBECONFIG"] = kubeconfig  # kopf reads no other place
-    options = Options(namespace, kubeconfig, health_port, lease_duration, settle_time, cooldown)
+    options = Options(namespace, kubeconfig, health_port, lease_duration, settle_time, cooldown, stabilization)
     try:
         asyncio.run(run(options))
     except* (LeaseLostError, WatchEndedError) as ended:

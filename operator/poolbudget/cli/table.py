@@ -22,8 +22,11 @@ def _budget(metadata: Mapping[str, str], status: Mapping[str, Any]) -> str:
     planned = f"{capacity['planned']} of {capacity['usable']} usable connections planned ({of_declared})"
     lines = [f"PoolBudget {metadata['namespace']}/{metadata['name']}: {planned}"]
     lines += aligned([COLUMNS, *map(_row, workloads)], NUMBERS)
-    lines += [f"  {w['name']}: {w['message']}" for w in workloads if w["reason"] == "FitsDirectly"]
-    lines += [c["message"] for c in status["conditions"] if c["status"] == "False"]
+    if "pooler" in status:
+        lines.append(f"  {pooler_text(status['pooler'])}")
+    failing = [c["message"] for c in status["conditions"] if c["status"] == "False"]
+    lines += [f"  {w['name']}: {w['message']}" for w in workloads if not _is_said(w["message"], failing)]
+    lines += failing
     lines += [f"not yet supported: {c['message']}" for c in status["conditions"] if c["type"] == "NotYetSupported"]
     return "\n".join(lines)
 
@@ -45,8 +48,22 @@ def _row(workload: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(ABSENT if cell is None else str(cell) for cell in cells)
 
 
+def pooler_text(pooler: Mapping[str, Any]) -> str:
+    """Return where a pooler is, and what it may take."""
+    takes = f"{pooler['connections']} connections for {pooler['clients']} client connections"
+    pods = f" in {pooler['replicas']} pods" if "replicas" in pooler else ""
+    return f"pooler {pooler['host']}:{pooler['port']}: {takes}{pods}"
+
+
+def _is_said(message: str, failing: Sequence[str]) -> bool:
+    """Whether a message of a workload begins as one of those does that say what does not fit."""
+    return any(message.partition(";")[0] in said for said in failing)
+
+
 def pools_text(workload: Mapping[str, Any]) -> str | None:
     """Return the pools of a process, None where there are none."""
+    if workload["mode"] == "NullPool":
+        return None
     pools = workload.get("pools") or [workload[key] for key in ("pool",) if key in workload]
     return ", ".join(_pool(pool) for pool in pools) or None
 

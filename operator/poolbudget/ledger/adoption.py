@@ -11,9 +11,13 @@ from poolbudget.api.v1alpha1 import WorkloadStatus
 from poolbudget.ledger.model import Pod, Wait
 from poolbudget.ledger.unmanaged import Charge
 
-RECREATE = "give the Deployment strategy Recreate"
+TO_NONE = "scale the Deployment to 0, and back once its pods are gone"
+"""Not "strategy Recreate": if the waiting pod is ready before the last old one has ended, the Deployment's controller
+makes no others. It looks again when none of its pods is left, and the waiting one stays.
+"""
+
 SCALING: Mapping[str, str] = {
-    "ReplicaSet": f"scale the Deployment to {{stay}} first, or {RECREATE}",
+    "ReplicaSet": "scale the Deployment to {stay} first",
     "StatefulSet": "scale the StatefulSet to {stay} first",
 }
 """By the kind of the pod's controller. `stay`: how many old pods may run beside the new one."""
@@ -34,10 +38,10 @@ def adoption_blocked(pod: Pod, needed: int, free: int, slot: int | None, own: Se
     if soon >= needed or spare < 0:
         return None
     stay = _most_that_fit(staying, spare)
-    if stay or (slot is not None and slot <= spare):
+    if stay == 0 and pod.owner == "ReplicaSet":
+        remedy = TO_NONE
+    elif stay or (slot is not None and slot <= spare):
         remedy = SCALING.get(pod.owner, DELETION).format(stay=stay)
-    elif pod.owner == "ReplicaSet":
-        remedy = RECREATE
     else:
         return None
     return Wait(pod, "AdoptionBlocked", f"needs {needed}, free {free}; {_holders(staying)}: {remedy}")

@@ -14,7 +14,9 @@ from poolbudget.detection.processes import Processes
 from poolbudget.ledger.model import CONNECTIONS_ANNOTATION, MODE_ANNOTATION, Ledger, Pod, Reservation
 from poolbudget.ledger.triage import Verdict, setting_annotations, triage
 from poolbudget.planning.model import Budget, PoolShare
+from poolbudget.planning.overrides import OverrideError, overrides
 from poolbudget.planning.processes import pod_processes
+from poolbudget.planning.profiles import effects, process_pools
 from poolbudget.planning.settings import annotation_key, setting_values
 
 
@@ -60,9 +62,24 @@ def _waiting(budget: Budget, pods: Iterable[Pod]) -> list[Pod]:
 
 
 def _is_as_planned(pod: Pod, workload: Workload, planned: WorkloadStatus) -> bool:
-    """Whether the plan was made for pods like this one: a new revision may run more processes."""
+    """Whether the plan was made for pods like this one: a new revision may run more processes, or set sizes itself."""
     processes = pod_processes(workload, pod.spec)
-    return isinstance(processes, Processes) and processes.count == planned.processes
+    if not isinstance(processes, Processes) or processes.count != planned.processes:
+        return False
+    try:
+        own = overrides(workload, pod.spec)
+    except OverrideError:
+        return False
+    pools = _pools(planned)
+    share = effects(workload).pools * sum(pool.size + pool.overflow for pool in pools)
+    return (
+        own.bounds(share, share) == (share, share) and process_pools(workload, share, own.pools, planned.mode) == pools
+    )
+
+
+def _pools(planned: WorkloadStatus) -> tuple[PoolShare, ...]:
+    sizes = planned.pools or ([planned.pool] if planned.pool else [])
+    return tuple(PoolShare(pool.name or "", pool.size, pool.overflow) for pool in sizes)
 
 
 def _has_place(pod: Pod, held: Sequence[Pod], planned: WorkloadStatus) -> bool:
@@ -74,9 +91,7 @@ def _has_place(pod: Pod, held: Sequence[Pod], planned: WorkloadStatus) -> bool:
 
 def _start(budget: Budget, workload: Workload, planned: WorkloadStatus, pod: Pod) -> Start:
     connections = planned.connections.per_pod if planned.connections else 0
-    sizes = planned.pools or ([planned.pool] if planned.pool else [])
-    pools = [PoolShare(pool.name or "", pool.size, pool.overflow) for pool in sizes]
-    values = setting_values(budget.key, budget.spec, workload, pools, planned.mode)
+    values = setting_values(budget.key, budget.spec, workload, _pools(planned), planned.mode)
     settings = {annotation_key(variable): value for variable, value in values.items()}
     return Start(
         pod,

@@ -16,7 +16,7 @@ from poolbudget.ledger.model import Ledger, Pod
 from poolbudget.planning.model import BudgetKey, WorkloadKey
 from poolbudget.planning.processes import pod_processes
 from poolbudget.planning.profiles import effects
-from poolbudget.planning.settings import setting_names
+from poolbudget.planning.settings import pool_variables
 
 DRIVER_SIZE = 5
 DRIVER_OVERFLOW = 10
@@ -76,21 +76,20 @@ def _own_bound(pod: UnmanagedPod, spec: PoolBudgetSpec | None) -> int:
     It runs already and cannot be made to wait: where its processes cannot be told either, it counts as one.
     """
     workload = next((w for w in spec.workloads if w.name == pod.workload.workload), None) if spec else None
-    if spec is None or workload is None:
+    if workload is None:
         return DRIVER_DEFAULT
     found = pod_processes(workload, pod.spec)
     processes, extra = (found.count, found.extra) if isinstance(found, Processes) else (1, 0)
     of_profile = effects(workload)
-    each = of_profile.pools * sum(_pool_bound(pool, workload, pod.spec) for pool in _pools(spec, workload))
+    each = of_profile.pools * sum(_pool_bound(pool, workload, pod.spec) for pool in _pools(workload))
     return processes * each + extra + of_profile.extra_per_pod + workload.extra_per_pod
 
 
-def _pools(spec: PoolBudgetSpec, workload: Workload) -> list[dict[SettingName, str]]:
+def _pools(workload: Workload) -> list[dict[SettingName, str]]:
     """Return the variables of each pool of a process, by setting."""
     pools: dict[str, dict[SettingName, str]] = {}
-    for variable, (pool, setting) in setting_names(spec, workload).items():
-        if setting in SIZES:
-            pools.setdefault(pool, {})[setting] = variable
+    for variable, (pool, setting) in pool_variables(workload, SIZES).items():
+        pools.setdefault(pool, {})[setting] = variable
     return list(pools.values())
 
 

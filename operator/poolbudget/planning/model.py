@@ -5,6 +5,7 @@ All numbers are connections unless the name says otherwise.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import NamedTuple
 
 from poolbudget.api.v1alpha1 import PoolBudgetSpec, Workload, WorkloadMode
@@ -175,7 +176,8 @@ class WorkloadPlan:
 
     `fits` is False where the workload gets nothing and its pods wait: then `share`, `pools` and `per_pod` are those
     of its floor, as far as it is known, and `planned` is 0. `reason` and `message` say why in any case; `exceeding`
-    names what asks for more pods than that.
+    names what asks for more pods than that. `safe_max_replicas` is None where the server sets no bound. `clear_since`:
+    since when a workload that Auto has moved behind a pooler could go back.
     """
 
     key: WorkloadKey
@@ -194,9 +196,10 @@ class WorkloadPlan:
     per_pod: int
     clients_per_pod: int
     planned: int
-    safe_max_replicas: int
+    safe_max_replicas: int | None
     revision: str | None = None
     exceeding: str = ""
+    clear_since: datetime | None = None
 
     def bound(self, processes: int, share: int) -> int:
         """Return the connections that a pod with `processes` processes may open at the server at `share` each."""

@@ -3,11 +3,14 @@
 `reconcile` calls `plan_server` at every round and `poolbudget plan` once for every server of the input.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from ipaddress import ip_address
 
-from poolbudget.planning.divide import divide
+from poolbudget.api.v1alpha1 import WorkloadMode
+from poolbudget.planning.admission import Admission, admit, usable_connections
+from poolbudget.planning.division import Division, is_behind
+from poolbudget.planning.memory import Memory
 from poolbudget.planning.model import (
     Budget,
     BudgetKey,
@@ -18,7 +21,10 @@ from poolbudget.planning.model import (
     WorkloadKey,
     WorkloadPlan,
 )
-from poolbudget.planning.sizing import Sized, planned, refused, size, target_key
+from poolbudget.planning.moving import Move, moves
+from poolbudget.planning.poolers import BEHIND_A_POOLER
+from poolbudget.planning.results import behind_pooler, direct, refused
+from poolbudget.planning.sizing import Sized, size, target_key
 
 CLUSTER_DOMAIN = "cluster.local"
 
@@ -49,91 +55,44 @@ def plan_server(
     targets: Mapping[TargetKey, Target],
     observed: Observed | None,
     least: Observed | None = None,
+    memory: Memory | None = None,
 ) -> ServerPlan:
     """Return the plan of all budgets of one server. `observed` is None where the server is not read (offline).
 
     A workload that cannot be planned gets nothing, and the others are planned without it. `least` is the smallest
-    capacity that was read and is not yet believed.
+    capacity that was read and is not yet believed. `memory` is what was behind a pooler before, None if nobody knows.
     """
     sizes = [size(b, w, targets.get(target_key(b, w))) for b in budgets for w in b.spec.workloads]
-    claimants = {s.key: s for s in sizes if isinstance(s, Sized) and s.fits_its_max}
-    admission = _admit(budgets, claimants.values(), observed)
-    admitted = [s for s in claimants.values() if s.budget in admission.taken]
-    shares = divide([s.claim for s in admitted], admission.usable)
-    workloads = {s.key: _decide(s, admission, shares) for s in sizes}
+    claimants = [s for s in sizes if isinstance(s, Sized) and s.fits_its_max]
+    admission = admit(budgets, claimants, observed)
+    division = Division(admission, claimants)
+    moved = moves(admission.floors, _limits(admission), division.direct, memory)
+    shares = division.shares(moved.keys())
+    left = admission.left(frozenset(moved))
+    results = (_decide(s, admission, moved, shares, left) for s in sizes)
+    workloads = {w.key: w if w.fits or memory is None else _as_before(w, memory) for w in results}
+    poolers = division.poolers(moved.keys(), shares)
     return ServerPlan(
         usable=admission.usable,
-        planned=sum(w.planned for w in workloads.values()),
-        needed=sum(s.claim.floor_cost for s in claimants.values()),
+        planned=sum(w.planned for w in workloads.values()) + sum(p.connections for p in poolers.values()),
+        needed=sum(need.beside(frozenset()) for need in admission.needs.values()),
         workloads=workloads,
         conflicts=frozenset(key for key, (reason, _) in admission.refused.items() if reason == "Conflict"),
         observed=observed,
         grantable=min(usable_connections(b, seen) for b in admission.counted for seen in (observed, least or observed)),
         ordinary_reserve=_ordinary_reserve(admission.counted, least or observed),
+        poolers=poolers,
     )
 
 
-def usable_connections(budget: Budget, observed: Observed | None) -> int:
-    """Return what one budget leaves to hand out. Negative where there is too little."""
-    spec = budget.spec
-    if observed is None:
-        return spec.max_connections - spec.reserved_connections - spec.headroom
-    reserved = max(spec.reserved_connections, observed.reserved)
-    return min(spec.max_connections, observed.max_connections) - reserved - spec.headroom
-
-
-@dataclass(frozen=True, slots=True)
-class Admission:
-    """Which budgets are divided: `taken`, with what their floors take; the others with reason and message.
-
-    `counted` are those whose maxConnections counts, and `usable` is the smallest that one of them leaves. `alone` is
-    what each would leave as the only budget.
-    """
-
-    usable: int
-    counted: Sequence[Budget]
-    taken: Mapping[BudgetKey, int]
-    floors: Mapping[BudgetKey, int]
-    alone: Mapping[BudgetKey, int]
-    refused: Mapping[BudgetKey, tuple[str, str]]
-
-    def room_beside(self, key: BudgetKey) -> int:
-        """Return what is left for the floors of a budget beside those of all other budgets that are divided."""
-        others = sum(need for taken, need in self.taken.items() if taken != key)
-        return min(self.usable, self.alone[key]) - others
-
-
-def _admit(budgets: Sequence[Budget], claimants: Iterable[Sized], observed: Observed | None) -> Admission:
-    """Take budgets, oldest first, as long as what all of them leave holds all their floors.
-
-    One that is refused changes nothing for the older ones, however small its maxConnections: anybody may name a server
-    that is not his. Only the oldest counts in any case.
-    """
-    floors = {budget.key: 0 for budget in budgets}
-    by_hand = dict.fromkeys(floors, "")
-    for sized in claimants:
-        floors[sized.budget] += sized.claim.floor_cost
-        if sized.own.pools:
-            by_hand[sized.budget] += f"; {sized.key.workload}: {sized.own.message}"
-    alone = {budget.key: usable_connections(budget, observed) for budget in budgets}
-    counted: list[Budget] = []
-    taken: dict[BudgetKey, int] = {}
-    refused: dict[BudgetKey, tuple[str, str]] = {}
-    for budget in sorted(budgets, key=lambda b: (b.created, b.key)):
-        key, need = budget.key, floors[budget.key]
-        tightest = min((budget, *counted), key=lambda b: (alone[b.key], b.key)).key
-        usable, total = alone[tightest], sum(taken.values()) + need
-        if total <= usable:
-            taken[key] = need
-        elif need > alone[key]:
-            refused[key] = ("DoesNotFit", f"{key.name} would need {_excess(need, alone[key])}{by_hand[key]}")
-        else:
-            beside = f" and the older {', '.join(map(str, taken))}" if taken else ""
-            whose = "" if tightest == key else f" of PoolBudget {tightest}, the smallest of this server"
-            refused[key] = ("Conflict", f"{key.name}{beside} would need {_excess(total, usable)}{whose}{by_hand[key]}")
-        if key in taken or not counted:
-            counted.append(budget)
-    return Admission(min(alone[b.key] for b in counted), counted, taken, floors, alone, refused)
+def _limits(admission: Admission) -> dict[BudgetKey, int]:
+    """Return what the direct pools of a budget may be planned with before more is moved, where it says so."""
+    triggers = {key: need.budget.spec.pooler.when for key, need in admission.taken.items()}
+    return {
+        key: admission.usable * when.planned_above_percent // 100
+        for key, when in triggers.items()
+        if when is not None and when.planned_above_percent is not None
+    }
 
 
 def _ordinary_reserve(counted: Sequence[Budget], observed: Observed | None) -> int:
@@ -142,31 +101,48 @@ def _ordinary_reserve(counted: Sequence[Budget], observed: Observed | None) -> i
     return max(0, tightest.spec.reserved_connections - (observed.reserved if observed else 0))
 
 
-def _excess(needed: int, usable: int) -> str:
-    remedy = "lower replicas, processes or minPerProcess, or raise maxConnections"
-    return f"{needed} of {usable} connections at the floor, {needed - usable} too many: {remedy}"
-
-
-def _decide(sized: Sized | WorkloadPlan, admission: Admission, shares: Mapping[WorkloadKey, int]) -> WorkloadPlan:
+def _decide(
+    sized: Sized | WorkloadPlan,
+    admission: Admission,
+    moved: Mapping[WorkloadKey, Move],
+    shares: Mapping[WorkloadKey, int],
+    left: Mapping[BudgetKey, int],
+) -> WorkloadPlan:
     if isinstance(sized, WorkloadPlan):
         return sized
-    safe = _safe_max_replicas(sized, admission)
+    refusal = admission.refused.get(sized.budget)
+    safe = _safe_max_replicas(sized, left[sized.budget], moved, is_divided=refusal is None)
     if not sized.fits_its_max:
         return refused(sized, "CeilingBelowFloor", _ceiling_below_floor(sized), safe)
-    if refusal := admission.refused.get(sized.budget):
+    if refusal:
         return refused(sized, *refusal, safe)
-    return planned(sized, shares[sized.key], safe)
+    if move := moved.get(sized.key):
+        return behind_pooler(sized, WorkloadMode.POOLED, move.reason, move.why, safe, move.clear_since)
+    if sized.stance.mode in BEHIND_A_POOLER:
+        return behind_pooler(sized, sized.stance.mode, sized.stance.reason, sized.stance.why, safe)
+    return direct(sized, shares[sized.key], safe)
 
 
-def _safe_max_replicas(sized: Sized, admission: Admission) -> int:
+def _as_before(plan: WorkloadPlan, memory: Memory) -> WorkloadPlan:
+    """Leave a workload that does not fit for now where Auto had moved it: else it would come back at once."""
+    if plan.workload.mode is not WorkloadMode.AUTO or plan.key not in memory.moved:
+        return plan
+    mode = plan.mode if plan.mode in BEHIND_A_POOLER else WorkloadMode.POOLED
+    return replace(plan, mode=mode, per_pod=0, clear_since=None)
+
+
+def _safe_max_replicas(sized: Sized, left: int, moved: Collection[WorkloadKey], *, is_divided: bool) -> int | None:
     """Return the largest steady count for which all floors, the other workloads as they are, still fit.
 
-    0 if none does.
+    0 if none does. A pooler takes any number of clients: behind it only the workload's `max` sets a bound, if any.
     """
-    own = sized.claim.floor_cost if sized.fits_its_max else 0
-    room = admission.room_beside(sized.budget) - (admission.floors[sized.budget] - own)
-    most = min(room, sized.most) if sized.most is not None else room
-    return max(0, most // sized.pod_floor - (sized.peak - sized.steady))
+    if is_behind(sized, moved):
+        room = sized.most
+    else:
+        counted = sized.fits_its_max and (is_divided or sized.stance.mode is WorkloadMode.DIRECT)
+        room = left + (sized.claim.floor_cost if counted else 0)
+        room = min(room, sized.most) if sized.most is not None else room
+    return None if room is None else max(0, room // sized.pod_floor - (sized.peak - sized.steady))
 
 
 def _ceiling_below_floor(sized: Sized) -> str:

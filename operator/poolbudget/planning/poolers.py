@@ -1,18 +1,23 @@
-"""Where the pooler of a budget is, by its spec alone.
+"""The pooler of a budget by its spec alone: whether there is one, where it is, and what it claims of the server.
 
-`planning.settings` sends pods there, the webhook and a stand-in for the operator know it without a plan, and what the
-operator runs (a Service and the pods behind it) has the name that `service_name` gives.
+`planning.settings` sends pods to its endpoint, `planning.plan` divides with its claim, and what the operator runs (a
+Service and the pods behind it) has the name that `service_name` gives.
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import sha256
 
-from poolbudget.api.v1alpha1 import PoolBudgetSpec, PoolerMode
-from poolbudget.planning.model import BudgetKey
+from poolbudget.api.server import DEFAULT_REPLICAS
+from poolbudget.api.v1alpha1 import PoolBudgetSpec, PoolerMode, Route, Workload, WorkloadMode
+from poolbudget.planning.divide import Claim
+from poolbudget.planning.model import Budget, BudgetKey, PoolerPlan, WorkloadKey
 
 OWN_POOLER_RUNS = False
 """Whether the operator runs a pooler of its own: until then only external poolers count."""
+
+BEHIND_A_POOLER = frozenset({WorkloadMode.POOLED, WorkloadMode.NULL_POOL})
 
 PORT = 6432
 SUFFIX = "-pooler"
@@ -42,8 +47,7 @@ def endpoint(budget: BudgetKey, spec: PoolBudgetSpec) -> Endpoint | None:
     if pooler.mode is PoolerMode.EXTERNAL and pooler.external is not None:
         there = pooler.external
         return Endpoint(there.host, there.port, there.prepared_statements, external=True)
-    runs = OWN_POOLER_RUNS and pooler.mode in {PoolerMode.AUTO, PoolerMode.ALWAYS}
-    if not runs or spec.database is None or pooler.auth_secret_ref is None:
+    if not (OWN_POOLER_RUNS and spec.can_pool):
         return None
     return Endpoint(
         f"{service_name(budget.name)}.{budget.namespace}.svc", PORT, prepared_statements=True, external=False
@@ -62,3 +66,90 @@ def service_name(budget: str) -> str:
     stem = re.sub(r"[^a-z0-9]+", "-", budget).lstrip("-0123456789") or "budget"
     room = MOST_CHARACTERS - len(SUFFIX) - HASH_CHARACTERS - 1
     return f"{stem[:room].rstrip('-')}-{digest}{SUFFIX}"
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """What a workload behind a pooler counts for: `connections` at its peak, and the weights of all its processes."""
+
+    connections: int
+    weight: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pooler:
+    """A pooler that stands in front of a server, and what each of its `replicas` may take: `least` to `most`.
+
+    An external one counts as one replica that always takes all of it.
+    """
+
+    key: WorkloadKey
+    endpoint: Endpoint
+    replicas: int
+    least: int
+    most: int | None
+
+    @property
+    def minimum(self) -> int:
+        """What is set aside for it, whether anybody is behind it or not."""
+        return self.replicas * self.least
+
+    def claim(self, clients: Iterable[Client]) -> Claim:
+        """Return what it claims, for each of its replicas, with these behind it.
+
+        It grows like the direct pools of the processes behind it would: a connection for it counts as one for each of
+        them. More than all of them can open is of no use.
+        """
+        behind = list(clients)
+        useful = -(-sum(client.connections for client in behind) // self.replicas)
+        ceiling = min(useful, self.most) if self.most is not None else useful
+        weight = -(-sum(client.weight for client in behind) // self.replicas)
+        return Claim(self.key, self.least, max(self.least, ceiling), max(1, weight), step=self.replicas, fixed=0)
+
+    def plan(self, share: int, clients: Iterable[Client]) -> PoolerPlan:
+        """Return its plan with a share for each of its replicas."""
+        return PoolerPlan(
+            host=self.endpoint.host,
+            port=self.endpoint.port,
+            connections=self.replicas * share,
+            clients=sum(client.connections for client in clients),
+            replicas=0 if self.endpoint.external else self.replicas,
+            prepared_statements=self.endpoint.prepared_statements,
+            external=self.endpoint.external,
+        )
+
+
+def pooler(budget: Budget) -> Pooler | None:
+    """Return the pooler of a budget, None if nothing can come to be behind it.
+
+    One that the operator runs is there before it is needed: on a server that is fully committed, nothing could be
+    moved to one that has nothing.
+    """
+    there, declared = endpoint(budget.key, budget.spec), budget.spec.pooler
+    key = WorkloadKey(*budget.key, "")
+    if there is None:
+        return None
+    if declared.external is not None:
+        return Pooler(key, there, 1, declared.external.connections, declared.external.connections)
+    if not any(_may_be_behind(workload) for workload in budget.spec.workloads):
+        return None
+    replicas = declared.replicas or DEFAULT_REPLICAS
+    most = None if declared.max_connections is None else max(1, declared.max_connections // replicas)
+    least = max(1, -(-(declared.min_connections or 0) // replicas))
+    return Pooler(key, there, replicas, least if most is None else min(least, most), most)
+
+
+def not_yet_supported(spec: PoolBudgetSpec, workload: Workload) -> str:
+    """Return what of the modes cannot be honoured yet, and what to write instead; empty if all can."""
+    mode = spec.pooler.mode
+    if OWN_POOLER_RUNS or mode is PoolerMode.EXTERNAL:
+        return ""
+    if workload.mode in BEHIND_A_POOLER:
+        return f"mode {workload.mode} is not supported yet with pooler.mode {mode}: write Auto or Direct"
+    if workload.mode is WorkloadMode.AUTO and mode is PoolerMode.ALWAYS:
+        return "pooler.mode Always is not supported yet: write Auto or Never, or mode Direct in the workload"
+    return ""
+
+
+def _may_be_behind(workload: Workload) -> bool:
+    return workload.mode is not WorkloadMode.DIRECT and workload.route is Route.ENV

@@ -51,7 +51,7 @@ def wishes(target: Target) -> tuple[Wish, ...]:
     return (Wish(f"{target.key.kind} {target.key.name}", "replicas", target.desired), *target.wishes)
 
 
-def exceeding(asked: Sequence[Wish], max_pods: int | None, safe: int, *, fits: bool) -> str:
+def exceeding(asked: Sequence[Wish], max_pods: int | None, safe: int | None, *, fits: bool) -> str:
     """Return who asks for more pods than `maxPods` or, where the floors do not fit, than would fit; empty if nobody.
 
     `safe` is the workload's safeMaxReplicas; where it is 0, no number of pods would fit.

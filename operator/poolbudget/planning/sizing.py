@@ -1,27 +1,27 @@
 """What one workload claims, from its spec and its target; or why it cannot be planned.
 
-`planning.plan` sizes every workload of a server with `size`, divides, and then asks `planned` or `refused` for the
-result.
+`planning.plan` sizes every workload of a server with `size`, divides, and then asks `planning.results` for what each
+gets.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from poolbudget.api.v1alpha1 import PoolBudgetSpec, PoolerMode, Workload, WorkloadMode
+from poolbudget.api.v1alpha1 import Workload, WorkloadMode
 from poolbudget.detection.processes import Unknown
 from poolbudget.planning.demand import ceilings, most_connections
 from poolbudget.planning.divide import Claim
 from poolbudget.planning.model import Budget, BudgetKey, Target, TargetKey, Wish, WorkloadKey, WorkloadPlan
+from poolbudget.planning.modes import Stance, stance, unroutable
 from poolbudget.planning.overrides import OverrideError, Overrides, overrides
+from poolbudget.planning.poolers import BEHIND_A_POOLER, Client, not_yet_supported
 from poolbudget.planning.processes import pod_processes
-from poolbudget.planning.profiles import effects, misfit, process_pools
+from poolbudget.planning.profiles import effects, misfit
 from poolbudget.planning.profiles import floor as profile_floor
-from poolbudget.planning.replicas import exceeding, wishes
+from poolbudget.planning.replicas import wishes
 from poolbudget.planning.targets import TARGETS
 
 DEFAULT_FLOOR = 2
-POOLED_MODES = frozenset({WorkloadMode.POOLED, WorkloadMode.NULL_POOL})
-POOLING = frozenset({PoolerMode.ALWAYS, PoolerMode.EXTERNAL})
 NEVER_SURGES = frozenset({"StatefulSet", "ReplicaSet", "DaemonSet", "Job", "CronJob", "ScaledJob"})
 """Kinds whose rollout starts no pod beside the old ones unless the object says so (a DaemonSet's maxSurge)."""
 
@@ -45,6 +45,7 @@ class Sized:
     revision: str | None
     wishes: tuple[Wish, ...]
     own: Overrides
+    stance: Stance
 
     @property
     def key(self) -> WorkloadKey:
@@ -61,14 +62,27 @@ class Sized:
         """What one pod takes at the floor."""
         return self.processes * self.claim.floor + self.workload.extra_per_pod
 
+    def possible(self, share: int) -> int:
+        """Return what of a share a process can have: equal pools leave a remainder that none of them can."""
+        return max(share - share % effects(self.workload).pools, self.claim.floor)
+
+    @property
+    def client(self) -> Client:
+        """What it counts for behind a pooler: there its processes have all that they may."""
+        claim = self.claim
+        return Client(claim.fixed + claim.step * self.possible(claim.ceiling), claim.step * claim.weight)
+
 
 def size(budget: Budget, workload: Workload, target: Target | None) -> Sized | WorkloadPlan:
     """Return what a workload claims; or its plan, with the reason, where that cannot be told."""
     key = WorkloadKey(budget.key.namespace, budget.key.name, workload.name)
-    if message := _not_yet_supported(budget.spec, workload):
+    if message := not_yet_supported(budget.spec, workload):
         return _unplanned(key, workload, "NotYetSupported", message, target)
     if message := misfit(workload, target.template if target else None):
         return _unplanned(key, workload, "InvalidProfile", message, target)
+    obstacle = unroutable(budget.spec, workload, target.template if target else None)
+    if obstacle and workload.mode in BEHIND_A_POOLER:
+        return _unplanned(key, workload, "Unroutable", obstacle, target)
     if target is None and (workload.processes is None or workload.max_pods is None):
         return _unplanned(key, workload, "TargetNotFound", _target_not_found(budget, workload), target)
     processes = pod_processes(workload, target.template if target else None)
@@ -115,59 +129,7 @@ def size(budget: Budget, workload: Workload, target: Target | None) -> Sized | W
         revision=target.revision if target else None,
         wishes=wishes(target) if target else (),
         own=own,
-    )
-
-
-def planned(sized: Sized, share: int, safe_max_replicas: int) -> WorkloadPlan:
-    """Return the plan of a workload that gets `share` connections for each process."""
-    each = f"each of {sized.processes} processes" if sized.processes > 1 else "its process"
-    why = _why(sized, share)
-    pools = effects(sized.workload).pools
-    # Equal pools leave a remainder that none of them can have.
-    share = max(share - share % pools, sized.claim.floor)
-    among = f" in {pools} equal pools" if pools > 1 else ""
-    message = f"{each} of a pod gets {share} connections{among}, {why}"
-    reason = "Overridden" if sized.own.pools else "FitsDirectly"
-    message = sized.own.added_to(message)
-    return _plan(sized, reason, message, share=share, fits=True, safe_max_replicas=safe_max_replicas)
-
-
-def refused(sized: Sized, reason: str, message: str, safe_max_replicas: int) -> WorkloadPlan:
-    """Return the plan of a workload that gets nothing: it shows the floor."""
-    return _plan(sized, reason, message, share=sized.claim.floor, fits=False, safe_max_replicas=safe_max_replicas)
-
-
-def _why(sized: Sized, share: int) -> str:
-    if sized.own.is_fixed:
-        return "as its variables say"
-    if share < sized.claim.ceiling:
-        return "its part of what is usable"
-    return f"limited by {min(sized.limits, key=lambda name: sized.limits[name])}"
-
-
-def _plan(sized: Sized, reason: str, message: str, *, share: int, fits: bool, safe_max_replicas: int) -> WorkloadPlan:
-    workload = sized.workload
-    per_pod = sized.processes * share + workload.extra_per_pod
-    return WorkloadPlan(
-        key=sized.key,
-        workload=workload,
-        mode=WorkloadMode.DIRECT,
-        reason=reason,
-        message=message,
-        fits=fits,
-        processes=sized.processes,
-        steady=sized.steady,
-        peak=sized.peak,
-        desired=sized.desired,
-        floor=sized.claim.floor,
-        share=share,
-        pools=process_pools(workload, share, sized.own.pools),
-        per_pod=per_pod,
-        clients_per_pod=per_pod,
-        planned=sized.peak * per_pod if fits else 0,
-        safe_max_replicas=safe_max_replicas,
-        revision=sized.revision,
-        exceeding=exceeding(sized.wishes, workload.max_pods, safe_max_replicas, fits=fits),
+        stance=stance(budget.key, budget.spec, workload, target, processes.count),
     )
 
 
@@ -195,17 +157,6 @@ def _unplanned(
         safe_max_replicas=0,
         revision=target.revision if target else None,
     )
-
-
-def _not_yet_supported(spec: PoolBudgetSpec, workload: Workload) -> str:
-    """Return what of the workload cannot be honoured yet, and what to write instead; empty if all can."""
-    if workload.mode in POOLED_MODES:
-        return f"mode {workload.mode} is not supported yet: write Auto or Direct"
-    if workload.mode is WorkloadMode.AUTO and spec.pooler.mode in POOLING:
-        return (
-            f"pooler.mode {spec.pooler.mode} is not supported yet: write Auto or Never, or mode Direct in the workload"
-        )
-    return ""
 
 
 def _target_not_found(budget: Budget, workload: Workload) -> str:

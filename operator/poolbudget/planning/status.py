@@ -14,12 +14,17 @@ from poolbudget.api.v1alpha1 import (
     PoolBudgetStatus,
     Pooler,
     PoolerMode,
+    PoolerStatus,
     PoolSize,
     TuningMode,
     UpdateMode,
+    WorkloadMode,
     WorkloadStatus,
 )
-from poolbudget.planning.model import Budget, ServerPlan, WorkloadKey, WorkloadPlan
+from poolbudget.planning import poolers
+from poolbudget.planning.model import Budget, PoolerPlan, ServerPlan, WorkloadKey, WorkloadPlan
+
+RFC3339 = "%Y-%m-%dT%H:%M:%SZ"
 
 UPDATE_MODES = frozenset({UpdateMode.OFF, UpdateMode.INITIAL, UpdateMode.RECREATE})
 
@@ -27,12 +32,19 @@ UNSUPPORTED: tuple[tuple[Callable[[PoolBudgetSpec], bool], str], ...] = (
     (lambda spec: spec.update_mode not in UPDATE_MODES, "updateMode: pods are sized as they start, as with Initial"),
     (lambda spec: spec.tuning.mode is not TuningMode.OFF, "tuning: nothing is tuned, as with Off"),
     (
-        lambda spec: spec.pooler.mode in {PoolerMode.ALWAYS, PoolerMode.EXTERNAL},
+        lambda spec: not poolers.OWN_POOLER_RUNS and spec.pooler.mode is PoolerMode.ALWAYS,
         "pooler.mode: only workloads of mode Direct start",
     ),
-    (lambda spec: spec.pooler != Pooler(mode=spec.pooler.mode), "pooler: its other fields have no effect"),
+    (
+        lambda spec: not poolers.OWN_POOLER_RUNS and spec.pooler.external is None and _says_more(spec.pooler),
+        "pooler: its other fields have no effect",
+    ),
 )
 """Of a budget: what it asks for and nothing acts on yet, and what happens instead."""
+
+
+def _says_more(pooler: Pooler) -> bool:
+    return pooler != Pooler(mode=pooler.mode)
 
 
 def planned_status(budget: Budget, plan: ServerPlan) -> PoolBudgetStatus:
@@ -43,12 +55,16 @@ def planned_status(budget: Budget, plan: ServerPlan) -> PoolBudgetStatus:
         observed=plan.observed.max_connections if plan.observed else None,
         reserved=max(spec.reserved_connections, plan.observed.reserved if plan.observed else 0),
         usable=plan.usable,
-        planned=sum(at_peak(w) for w in plan.workloads.values()),
+        planned=sum(at_peak(w) for w in plan.workloads.values()) + sum(p.connections for p in plan.poolers.values()),
         committed=0,
         in_use=0,
     )
     keys = [WorkloadKey(*budget.key, workload.name) for workload in spec.workloads]
-    return PoolBudgetStatus(capacity=capacity, workloads=[_workload_status(plan.workloads[key]) for key in keys])
+    return PoolBudgetStatus(
+        capacity=capacity,
+        pooler=_pooler_status(plan.poolers[budget.key]) if budget.key in plan.poolers else None,
+        workloads=[_workload_status(plan.workloads[key]) for key in keys],
+    )
 
 
 def at_peak(workload: WorkloadPlan) -> int:
@@ -80,6 +96,16 @@ def not_yet_supported(budget: Budget) -> list[str]:
     return found
 
 
+def _pooler_status(plan: PoolerPlan) -> PoolerStatus:
+    return PoolerStatus(
+        host=plan.host,
+        port=plan.port,
+        connections=plan.connections,
+        clients=plan.clients,
+        replicas=None if plan.external else plan.replicas,
+    )
+
+
 def _workload_status(plan: WorkloadPlan) -> WorkloadStatus:
     reason = "ReplicasExceedBudget" if plan.fits and plan.exceeding else plan.reason
     message = "; ".join(part for part in (plan.message, plan.exceeding) if part)
@@ -95,7 +121,14 @@ def _workload_status(plan: WorkloadPlan) -> WorkloadStatus:
         update={
             "pool": pools[0] if len(pools) == 1 else None,
             "pools": pools if len(pools) > 1 else None,
-            "connections": ConnectionsStatus(per_pod=plan.per_pod, planned=at_peak(plan), committed=0, in_use=0),
+            "connections": ConnectionsStatus(
+                per_pod=plan.per_pod,
+                clients_per_pod=None if plan.mode is WorkloadMode.DIRECT else plan.clients_per_pod,
+                planned=at_peak(plan),
+                committed=0,
+                in_use=0,
+            ),
             "safe_max_replicas": plan.safe_max_replicas,
+            "clear_since": plan.clear_since.strftime(RFC3339) if plan.clear_since else None,
         }
     )

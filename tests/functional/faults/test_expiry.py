@@ -4,10 +4,9 @@ from typing import Any
 
 import pytest
 
-from tests.functional.cluster import budget
+from tests.functional.cluster import budget, poolbudget
 from tests.functional.faults.operators import Operators
 from tests.functional.faults.proxy import Hold, Proxy, Treatment
-from tests.functional.faults.test_gaps import run
 from tests.functional.faults.treatments import Expired, after, by_the_server, by_the_status
 from tests.functional.manifests import deployment
 from tests.functional.space import Space, connections, notice
@@ -64,7 +63,7 @@ async def test_a_pod_that_vanished_unseen_stays_charged_and_is_named(
     assert (await space.ledger()).keys() == {old["metadata"]["uid"]}
     assert expired.told == {(PODS, "poolbudget.dev/budget")}
 
-    await run("forget", old["metadata"]["name"], "-n", space.name)
+    await poolbudget("forget", old["metadata"]["name"], "-n", space.name)
     (new,) = await space.until_pods("api", granted=1)
     assert connections(new) == connections(old)
 

@@ -1,10 +1,7 @@
 """Pods that vanish: their end is known to a standby, proven by their node, or else said by a person."""
 
-import asyncio
-import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +9,7 @@ import pytest
 from poolbudget.kube import ApiError, Kube
 from poolbudget.ledger.codec import decode
 from poolbudget.ledger.model import Reservation
-from tests.functional.cluster import budget
+from tests.functional.cluster import budget, poolbudget
 from tests.functional.faults.operators import Operators
 from tests.functional.faults.proxy import Proxy
 from tests.functional.manifests import deployment
@@ -20,7 +17,6 @@ from tests.functional.space import OPERATOR_NAMESPACE, Raw, Space, connections
 
 TWENTY: dict[str, Any] = {"maxConnections": 20, "reservedConnections": 0}
 ONE_PROCESS = {"name": "api", "processes": 1}
-POOLBUDGET = Path(sys.executable).with_name("poolbudget")
 
 
 async def test_a_pod_that_ends_between_two_leaders_is_known_to_the_one_that_stood_by(
@@ -52,10 +48,10 @@ async def test_a_pod_that_vanished_unseen_is_named_and_a_person_can_let_it_go(
     conditions = waiting["status"]["conditions"]
     assert any(held in condition.get("message", "") for condition in conditions)
 
-    said = await run("forget", name, "-n", space.name)
+    said = await poolbudget("forget", name, "-n", space.name)
     assert said == f"20 connections that were held for {space.name}/{name} are free\n"
     await space.until_pods("api", granted=1)
-    assert "no ledger holds anything" in await run("forget", name, "-n", space.name)
+    assert "no ledger holds anything" in await poolbudget("forget", name, "-n", space.name)
 
 
 @pytest.mark.parametrize("proof", ["booted", "deleted"])
@@ -115,12 +111,3 @@ async def only_pod(space: Space) -> Raw:
     await space.apply(budget(space.name, ONE_PROCESS, **TWENTY), deployment("api", 1))
     (pod,) = await space.until_pods("api", granted=1)
     return pod
-
-
-async def run(*arguments: str) -> str:
-    """Run a command of ours as a user would; return what it says."""
-    command = await asyncio.create_subprocess_exec(
-        POOLBUDGET, *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
-    )
-    said, _ = await command.communicate()
-    return said.decode()
