@@ -16,6 +16,7 @@ from poolbudget.ledger.modes import bypassed, of_another_mode, with_modes
 from poolbudget.ledger.rollouts import Note
 from poolbudget.ledger.unmanaged import Charge
 from poolbudget.planning.model import Budget, Observed, ServerPlan, WorkloadKey
+from poolbudget.planning.modes import NO_TROUBLE
 from poolbudget.planning.status import not_yet_supported, planned_status, workloads_fit
 
 UNCHECKED_CLIENTS = (
@@ -162,7 +163,7 @@ def _filled(workload: WorkloadStatus, current: int, waiting: int, committed: int
 def _without_nodes(workload: WorkloadStatus, stuck: list[Pod]) -> WorkloadStatus:
     """Name the granted pods that find no node; where the workload's plan has a problem of its own, that goes before."""
     stuck = [pod for pod in stuck if pod.connections]
-    if not stuck or workload.reason != "FitsDirectly":
+    if not stuck or workload.reason not in NO_TROUBLE:
         return workload
     held, first = sum(pod.connections or 0 for pod in stuck), min(pod.name for pod in stuck)
     pods = f"pod {first} holds" if len(stuck) == 1 else f"{len(stuck)} pods, such as {first}, hold"

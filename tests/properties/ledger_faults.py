@@ -51,25 +51,23 @@ LIMITS: st.SearchStrategy[dict[str, object]] = st.fixed_dictionaries(
 
 
 class OperatorMachine(RuleBasedStateMachine):
-    """Two operators, both always believing to lead; controllers, kubelets and people beside them."""
+    """Two operators, both always believing to lead; controllers, kubelets and people beside them.
+
+    `poolers`: what the pooler of each budget may take, in some runs; with 0 there is none.
+    """
 
     steps = 0
+    poolers: tuple[int, ...] = (0, 0, 0, 3)
     world: World
     store: Store
 
-    @initialize(
-        data=st.data(),
-        usable=st.integers(10, 40),
-        number=st.integers(1, 3),
-        observed=st.booleans(),
-        pooled=st.sampled_from([0, 0, 0, 3]),
-    )
-    def begin(self, data: st.DataObject, usable: int, number: int, observed: bool, pooled: int) -> None:
+    @initialize(data=st.data(), usable=st.integers(10, 40), number=st.integers(1, 3), observed=st.booleans())
+    def begin(self, data: st.DataObject, usable: int, number: int, observed: bool) -> None:
         made = [data.draw(controllers(name)) for name in "abc"[:number]]
-        self.pooled = pooled
+        self.pooled = data.draw(st.sampled_from(self.poolers))
         limits = [self.possible(data.draw(LIMITS)) for _ in made]
         workloads = [workload(c, **fields) for c, fields in zip(made, limits, strict=True)]
-        self.world = build(usable, made, workloads, observed=observed, pooled=pooled)
+        self.world = build(usable, made, workloads, observed=observed, pooled=self.pooled)
         self.store = Store()
         self.operators = [Operator(self.world, self.store), Operator(self.world, self.store)]
         self.late_ledgers: list[tuple[Ledger, int | None]] = []

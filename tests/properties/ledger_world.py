@@ -1,4 +1,4 @@
-"""The world of the ledger's model: pods as the API server shows them, the processes behind them, nodes, the database.
+"""The world of the ledger's model: the processes behind the pods that the API server shows, nodes, the database.
 
 `ledger_controllers` creates and deletes pods, `ledger_operator` grants them, `ledger_machine` lets all of them act in
 any order. What a pod could open is kept apart from what anybody wrote down about it.
@@ -10,119 +10,43 @@ anything; labels are removed from pods that have a node.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from poolbudget.api.v1alpha1 import PoolBudgetSpec, Workload, WorkloadMode
-from poolbudget.ledger.model import GATE, Grant, Pod
+from poolbudget.ledger.model import Pod
 from poolbudget.ledger.release import Sessions
-from poolbudget.planning.model import Budget, BudgetKey, ServerPlan
+from poolbudget.planning.model import Budget, ServerPlan
 from poolbudget.planning.plan import plan_server
-from tests.properties.ledger_parts import BUDGETS, DATABASE, UNLIMITED, Controller, Process, pooler, template
+from tests.properties.ledger_api import ApiServer
+from tests.properties.ledger_parts import BUDGETS, DATABASE, UNLIMITED, Controller, Process, pooler
 
 POOLER = "192.0.2.1"
 NODES = ("node-0", "node-1")
 
 
 @dataclass
-class World:
-    """Everything that is true, whoever has noticed it. `log`: every change of a pod, in order, as a watch tells it.
+class World(ApiServer):
+    """Everything that is true, whoever has noticed it.
 
     `boots`: how often each machine was installed and booted; `nodes`: what of that the API server knows; `cut`: the
     nodes that cannot reach it. `lingering`: backends of processes that have ended, with their address; `leftover`:
     backends of an earlier container, at the address of a pod. `pooled`: backends of the poolers, which others run.
-    `hidden`: pods that have lost their labels.
     """
 
-    budgets: list[Budget]
-    controllers: list[Controller]
-    pods: dict[str, Pod] = field(default_factory=dict)
-    process_counts: dict[str, int] = field(default_factory=dict)
-    extras: dict[str, int] = field(default_factory=dict)
-    granted: dict[str, Grant] = field(default_factory=dict)
     processes: dict[str, Process] = field(default_factory=dict)
     lingering: dict[str, tuple[str, int]] = field(default_factory=dict)
     leftover: Counter[str] = field(default_factory=Counter)
     pooled: int = 0
-    hidden: set[str] = field(default_factory=set)
     boots: dict[str, int] = field(default_factory=lambda: dict.fromkeys(NODES, 0))
     nodes: dict[str, str] = field(default_factory=lambda: dict.fromkeys(NODES, "boot-0"))
     cut: set[str] = field(default_factory=set)
-    log: list[tuple[str, Pod | None, Pod]] = field(default_factory=list)
     observed: bool = True
     away: bool = False
-    created: int = 0
 
     @property
     def usable(self) -> int:
         return self.plan().usable
-
-    # The API server.
-
-    def set_spec(self, key: BudgetKey, **changes: object) -> None:
-        self.budgets = [replace(b, spec=b.spec.model_copy(update=changes)) if b.key == key else b for b in self.budgets]
-
-    def set_workload(self, controller: Controller, **changes: object) -> None:
-        spec = next(budget.spec for budget in self.budgets if budget.key == controller.budget)
-        workloads = [w.model_copy(update=changes) if w.name == controller.name else w for w in spec.workloads]
-        self.set_spec(controller.budget, workloads=workloads)
-
-    def create(self, controller: Controller, revision: int, processes: int, name: str = "") -> None:
-        self.created += 1
-        uid = f"u{self.created:04}"
-        self.process_counts[uid], self.extras[uid] = processes, controller.extra
-        self._show(
-            Pod(
-                uid,
-                controller.budget.namespace,
-                name or f"{controller.name}-{self.created}",
-                controller.key,
-                f"2024-01-01T00:00:00.{self.created:06}Z",
-                gates=(GATE,),
-                revision=f"r{revision}",
-                owner="StatefulSet" if controller.kind == "StatefulSet" else "ReplicaSet",
-                controller=controller.target.key,
-                spec=template(processes),
-            )
-        )
-
-    def delete(self, uid: str) -> None:
-        """Delete gracefully: what runs is asked to end, what was never scheduled is gone at once."""
-        pod = self.pods[uid]
-        if pod.ended or not pod.node:
-            self.remove(uid)
-        elif not pod.deleting:
-            self._show(replace(pod, deleting=True))
-
-    def remove(self, uid: str) -> None:
-        """Take the object away, whatever runs."""
-        pod = self.pods.pop(uid)
-        if uid not in self.hidden:
-            self.log.append((uid, None, pod))
-
-    def unlabel(self, uid: str) -> None:
-        """Remove the labels of a pod: a watch that selects by them tells that it was deleted."""
-        self.hidden.add(uid)
-        self.log.append((uid, None, self.pods[uid]))
-
-    @property
-    def listed(self) -> dict[str, Pod]:
-        """What a list of the labelled pods shows."""
-        return {uid: pod for uid, pod in self.pods.items() if uid not in self.hidden}
-
-    def patch(self, grant: Grant) -> None:
-        """Write a grant to the pod with this uid, if it is there: annotations are replaced, the gate is removed."""
-        pod = self.pods.get(grant.pod.uid)
-        if pod is None:
-            return
-        self.granted[pod.uid] = grant
-        self._show(replace(pod, gates=(), spec=None, connections=grant.connections, mode=grant.mode))
-
-    def _show(self, pod: Pod) -> None:
-        if self.pods.get(pod.uid) != pod:
-            self.pods[pod.uid] = pod
-            if pod.uid not in self.hidden:
-                self.log.append((pod.uid, pod, pod))
 
     # The scheduler and the kubelet.
 
@@ -130,7 +54,7 @@ class World:
         pod = self.pods[uid]
         open_nodes = [node for node in NODES if node in self.nodes and node not in self.cut]
         if open_nodes and not pod.gates and not pod.node and not pod.deleting:
-            self._show(replace(pod, node=open_nodes[int(uid[1:]) % len(open_nodes)]))
+            self.show(replace(pod, node=open_nodes[int(uid[1:]) % len(open_nodes)]))
 
     def start(self, uid: str) -> None:
         """Start the processes; the pod gets its address."""
@@ -139,7 +63,7 @@ class World:
         if reachable and uid not in self.processes and not pod.ended and not pod.deleting:
             address = pod.address or self._free_address()
             self.processes[uid] = Process(self.bound(uid), address, pod.node, 0 if self.away else self._least(uid))
-            self._show(replace(pod, address=address))
+            self.show(replace(pod, address=address))
 
     def restart(self, uid: str, outlive: int = 0) -> None:
         """Restart the container in place: it reads the annotations anew; some old backends may run on."""
@@ -157,7 +81,7 @@ class World:
         if process and outlive and self.observed and not self.away and not unseen:
             self.lingering[uid] = (process.address, min(outlive, process.held))
         if pod is not None and not unseen:
-            self._show(replace(pod, ended=True))
+            self.show(replace(pod, ended=True))
 
     def bound(self, uid: str) -> int:
         """Return what the processes of a pod open at the server with the settings that its annotations give now."""
@@ -260,9 +184,6 @@ class World:
         """Return what earlier containers hold beside what their pod may open, or is charged, as far as it shows."""
         within = {p.address: max(p.bound, charged.get(uid, 0)) - p.held for uid, p in self.processes.items()}
         return sum(max(0, count - max(0, within.get(address, 0))) for address, count in self.leftover.items())
-
-    def of(self, controller: Controller) -> Iterator[Pod]:
-        return (pod for pod in list(self.pods.values()) if pod.workload == controller.key)
 
     def is_ready(self, pod: Pod) -> bool:
         return pod.uid in self.processes and not pod.deleting and pod.node not in self.cut

@@ -7,16 +7,19 @@ from typing import Any
 import pytest
 
 from poolbudget.api.v1alpha1 import PoolBudgetSpec, UpdateMode, Workload, WorkloadMode
+from poolbudget.detection.podspec import PodSpec, Variable
 from poolbudget.ledger.decide import decide
 from poolbudget.ledger.model import Decision, Grant, Ledger, Pod
+from poolbudget.ledger.modes import with_poolers_in_use
 from poolbudget.ledger.rollouts import Applied, Rollouts, decide_rollouts
 from poolbudget.ledger.room import Room
 from poolbudget.ledger.settings import grant_annotations
-from poolbudget.planning.model import Rollout, ServerPlan, Target
+from poolbudget.planning.model import Budget, Rollout, ServerPlan, Target
 from tests.unit.ledger_builders import (
     API,
     BUDGET,
     EXTERNAL,
+    app,
     ledger,
     moved,
     plan,
@@ -65,6 +68,14 @@ def test_a_pod_behind_the_pooler_is_charged_nothing_and_has_its_line_in_the_ledg
 def test_it_starts_whatever_is_free() -> None:
     full = ledger(reservation("worker-2", 40, workload=WORKER))
     assert given(decided(MOVED, full, waiting(), elsewhere=9)) == {"api-1": (0, WorkloadMode.POOLED)}
+
+
+def test_a_pod_that_would_go_past_the_pooler_waits() -> None:
+    (container,) = app().containers
+    own = replace(container, env=(*container.env, Variable("DB_HOST", "orders-db")))
+    (wait,) = decided(MOVED, {}, waiting(spec=PodSpec((own,)))).waits
+    told = "container app sets DB_HOST itself: remove it there, so that it can be moved"
+    assert (wait.reason, wait.message) == ("Unroutable", told)
 
 
 def test_it_starts_only_where_the_plan_has_a_place() -> None:
@@ -126,6 +137,23 @@ def test_what_is_written_is_of_the_mode_of_the_grant() -> None:
 def test_what_the_pooler_may_take_is_lent_to_nobody() -> None:
     slot = 2  # of worker; api has none, since its pods take nothing
     assert Room(MOVED, {}, 0).for_scale_up() == 22 - 6 - slot
+
+
+def test_a_pooler_stays_charged_while_pods_of_a_budget_that_gets_nothing_are_behind_it() -> None:
+    budget = Budget(BUDGET, SPEC)
+    refused = replace(MOVED, poolers={})
+    behind = with_poolers_in_use(refused, [budget], ledger(reservation(connections=0)))
+    assert [(key, pooler.connections) for key, pooler in behind.poolers.items()] == [(BUDGET, 6)]
+    for charged in ({}, ledger(reservation())):
+        assert with_poolers_in_use(refused, [budget], charged).for_poolers == 0
+    assert with_poolers_in_use(refused, [Budget(BUDGET, WITHOUT)], ledger(reservation(connections=0))).for_poolers == 0
+    larger = replace(MOVED, poolers={BUDGET: replace(MOVED.poolers[BUDGET], connections=9)})
+    assert with_poolers_in_use(larger, [budget], ledger(reservation(connections=0))) == larger
+
+
+def test_sessions_of_nobody_may_be_those_of_an_external_pooler() -> None:
+    ours = replace(MOVED, ordinary_reserve=3, poolers={BUDGET: replace(MOVED.poolers[BUDGET], external=False)})
+    assert (replace(MOVED, ordinary_reserve=3).for_unnamed, ours.for_unnamed) == (3 + 6, 3)
 
 
 def test_pods_of_before_the_move_keep_their_room_until_they_end() -> None:

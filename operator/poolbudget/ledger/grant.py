@@ -14,6 +14,7 @@ from poolbudget.ledger.model import Grant, Pod, Wait
 from poolbudget.ledger.room import Room
 from poolbudget.ledger.unmanaged import UnmanagedPod
 from poolbudget.planning.model import WorkloadKey, WorkloadPlan
+from poolbudget.planning.modes import own_address
 from poolbudget.planning.overrides import OverrideError, overrides
 from poolbudget.planning.processes import pod_processes
 
@@ -110,6 +111,8 @@ def _claim(pod: Pod, plan: WorkloadPlan | None, held_revisions: set[str | None])
         floor, share = overrides(plan.workload, pod.spec).bounds(plan.floor, plan.share)
     except OverrideError as error:
         return Wait(pod, "OverrideUnknown", str(error))
+    if plan.mode is not WorkloadMode.DIRECT and (obstacle := own_address(plan.workload, pod.spec)):
+        return Wait(pod, "Unroutable", obstacle)
     newest = plan.revision is None or pod.revision == plan.revision
     return Claim(pod, plan, processes.count, floor, share, replaces=newest and bool(held_revisions - {pod.revision}))
 
