@@ -122,7 +122,9 @@ async def test_thirty_jobs_that_are_released_at_once_are_refused_nothing(shop: S
 
 async def test_a_pod_that_goes_past_the_pooler_is_named_and_charged(shop: Shop) -> None:
     await start_pgbouncer(shop)
-    await shop.budget({"name": "api", "mode": "Pooled"}, pooler=EXTERNAL)
+    unread = {"host": "UNREAD_HOST", "port": "UNREAD_PORT"}
+    api = {"name": "api", "mode": "Pooled", "route": "Env", "env": {"names": unread}}
+    await shop.budget(api, pooler=EXTERNAL)
     await shop.application("api", 1, surge=False)
     await shop.ready("api")
     (pod,) = await shop.space.until_pods("api", granted=1)
