@@ -42,15 +42,15 @@ asyncio.run(main(int(sys.argv[1])))
 """Holds every connection until all have come, and then lets all go at once."""
 
 SHORT_LIVED = """
-import asyncio, json, os, socket, time
+import asyncio, json, os, socket
 from collections import Counter
 from settings.sqlalchemy_async import make_engine
 from sqlalchemy import text
 
 async def main():
     engine = make_engine(os.environ["DATABASE_URL"], os.environ)
-    opened, failures, end = 0, Counter(), time.monotonic() + 2
-    while time.monotonic() < end:
+    opened, failures = 0, Counter()
+    for _ in range(20):
         try:
             async with engine.connect() as connection:
                 opened += (await connection.execute(text("SELECT 1"))).scalar_one()
@@ -68,10 +68,10 @@ async def test_a_running_workload_moves_behind_the_pooler_without_a_failed_reque
     pooler = await start_pgbouncer(shop)
     api: dict[str, Any] = {"name": "api", "route": "Env"}
     await shop.budget({**api, "mode": "Direct"}, pooler=EXTERNAL)
-    await shop.application("api", 2, drains=True, without=("DB_HOST",))
+    await shop.application("api", 1, drains=True, without=("DB_HOST",))
     await shop.ready("api")
-    direct = await shop.space.until_pods("api", granted=2)
-    assert all(connections(pod) > CONNECTIONS for pod in direct)
+    (direct,) = await shop.space.until_pods("api", granted=1)
+    assert connections(direct) > CONNECTIONS
     await shop.start("sampler", *SAMPLER, role="postgres")
     await shop.start("load", *LOAD, "--url", "http://api/orders/7?hold_ms=20", "--seconds", "300")
 
@@ -79,32 +79,27 @@ async def test_a_running_workload_moves_behind_the_pooler_without_a_failed_reque
     waiting = await shop.space.status("orders", lambda s: reason(s) == "RolloutRequired", what="a rollout is asked for")
     command = f"kubectl rollout restart deployment/api -n {shop.space.name}"
     assert command in waiting["workloads"][0]["message"]
-    assert waiting["capacity"]["committed"] == CONNECTIONS + sum(map(connections, direct))
+    assert waiting["capacity"]["committed"] == CONNECTIONS + connections(direct)
     await asyncio.to_thread(kubectl, *command.split()[1:])
     await shop.ready("api")
     moved = await shop.space.status("orders", lambda s: s["capacity"]["committed"] == CONNECTIONS, what="all moved")
     assert (moved["workloads"][0]["mode"], moved["workloads"][0]["connections"]["perPod"]) == ("Pooled", 0)
-    during, whole = await shop.stop("load"), await shop.stop("sampler")
-    print(f"during the move: {during}\nsampler: {whole}")
-    assert during["failures"].keys() <= UNREACHED
-    assert during["ok"] > 100
+    whole = await shop.stop("sampler")
+    after = await shop.run("sampler-after", *SAMPLER, "--seconds", "3", role="postgres")
+    load = await shop.stop("load")
+    print(f"load: {load}\nall the time: {whole}\nbehind the pooler: {after}")
+    assert load["failures"].keys() <= UNREACHED
+    assert load["ok"] > 100
     assert whole["over_usable"] == 0
-
-    await shop.start("sampler-after", *SAMPLER, role="postgres")
-    after = await shop.run("load-after", *LOAD, "--url", "http://api/orders/7?hold_ms=20", "--seconds", "5")
-    seen = await shop.stop("sampler-after")
-    print(f"behind the pooler: {after}\nsampler: {seen}")
-    assert after["failed"] == 0
-    assert after["ok"] > 100
-    assert seen["peak_by_role"]["shop"] <= CONNECTIONS
-    assert seen["peak_by_address"].keys() <= {pooler, *await operators(shop)}
-    assert [connections(pod) for pod in await shop.space.until_pods("api", granted=2)] == [0, 0]
+    assert 0 < after["peak_by_role"]["shop"] <= CONNECTIONS
+    assert after["peak_by_address"].keys() <= {pooler, *await operators(shop)}
+    assert [connections(pod) for pod in await shop.space.until_pods("api", granted=1)] == [0]
 
 
 async def test_thirty_jobs_that_are_released_at_once_are_refused_nothing(shop: Shop) -> None:
     pooler = await start_pgbouncer(shop)
     target = {"apiVersion": "batch/v1", "kind": "Job", "name": "batch"}
-    await shop.budget({"name": "batch", "route": "Env", "targetRef": target}, pooler=EXTERNAL)
+    await shop.budget({"name": "batch", "processes": 1, "route": "Env", "targetRef": target}, pooler=EXTERNAL)
     await start_barrier(shop)
     await shop.start("sampler", *SAMPLER, role="postgres")
     await shop.space.apply(short_lived_job("batch"))
@@ -115,7 +110,7 @@ async def test_thirty_jobs_that_are_released_at_once_are_refused_nothing(shop: S
     told = [json.loads(pod["status"]["containerStatuses"][0]["state"]["terminated"]["message"]) for pod in ended]
     print(f"{sum(t['opened'] for t in told)} connections to the pooler\nsampler: {seen}")
     assert {t["pool"] for t in told} == {"NullPool"}
-    assert all(t["opened"] and not t["failures"] for t in told), told
+    assert [(t["opened"], t["failures"]) for t in told] == [(20, {})] * JOBS
     assert seen["peak_by_role"]["shop"] <= CONNECTIONS
     assert seen["peak_by_address"].keys() <= {pooler, *await operators(shop)}
 
