@@ -10,26 +10,13 @@ import os
 import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 from poolbudget.kube import Kube
-from tests.cluster.console import lock, step
-from tests.cluster.identity import CACHE
-from tests.cluster.tools import go_install
+from tests.cluster.tools import go_command
 
 KWOK = "sigs.k8s.io/kwok/cmd/kwok@v0.7.0"
 MARK = "kwok.x-k8s.io/node"
 NODES = "/api/v1/nodes"
-
-
-def kwok() -> Path:
-    """The pinned kwok command, built once into the cache."""
-    folder = CACHE / "tools" / KWOK.replace("/", "_")
-    with lock(Path(f"{folder}.lock")):
-        if not (folder / "kwok").exists():
-            with step(f"go install {KWOK}"):
-                go_install(KWOK, folder)
-    return folder / "kwok"
 
 
 @asynccontextmanager
@@ -39,7 +26,7 @@ async def nodes(kube: Kube, names: list[str]) -> AsyncIterator[None]:
     config = f"--kubeconfig={os.environ['KUBECONFIG']}"
     options = [config, "--manage-all-nodes=false", selector, "--cidr=10.128.0.0/14", "--node-lease-duration-seconds=40"]
     process = await asyncio.create_subprocess_exec(
-        kwok(), *options, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        go_command(KWOK), *options, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     try:
         for name in names:
@@ -68,4 +55,4 @@ def _node(name: str) -> dict[str, object]:
 
 
 if __name__ == "__main__":
-    kwok()
+    go_command(KWOK)

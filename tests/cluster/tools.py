@@ -72,14 +72,20 @@ def go_install(package: str, into: Path) -> None:
     run([*NICE, go(), "install", *flags, package], GO_ENVIRONMENT | {"GOBIN": str(into)})
 
 
-def kind() -> Path:
-    """The pinned kind command, built once into the cache."""
-    folder = CACHE / "tools" / KIND.replace("/", "_")
+def go_command(package: str) -> Path:
+    """The command of `package` ("module@version"), built once into the cache."""
+    folder = CACHE / "tools" / package.replace("/", "_")
+    command = folder / package.partition("@")[0].rpartition("/")[2]
     with lock(Path(f"{folder}.lock")):
-        if not (folder / "kind").exists():
-            with step(f"go install {KIND}"):
-                go_install(KIND, folder)
-    return folder / "kind"
+        if not command.exists():
+            with step(f"go install {package}"):
+                go_install(package, folder)
+    return command
+
+
+def kind() -> Path:
+    """The pinned kind command."""
+    return go_command(KIND)
 
 
 def unpack_debian(packages: Sequence[str], into: Path) -> None:

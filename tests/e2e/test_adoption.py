@@ -7,7 +7,9 @@ CLIENTS = {"api": 4, "reports": 3, "worker": 3}
 """A process holds no more connections than there are clients: 4 x 4 of api, 2 x 3 of reports, 3 x 3 of worker, 31."""
 
 PODS = {"api": 2, "reports": 1, "worker": 1}
-GRANTS = {"api": [6, 6], "reports": [6], "worker": [9]}
+GRANTS = {"api": range(4, 7), "reports": range(4, 7), "worker": range(6, 10)}
+"""From the floor, 2 a process, to the plan's 3: a pod gets what old ones have left free when it is born."""
+
 UNREACHED = {"ClientConnectorError"}
 """A Service may lead to a pod a moment before or after it is there; such a request never came near the database."""
 
@@ -57,8 +59,9 @@ async def test_three_workloads_are_adopted_one_after_another_without_a_refused_c
     assert seen["over_usable"] == 0
 
     granted = {name: await shop.space.until_pods(name, granted=pods) for name, pods in PODS.items()}
-    assert {name: [connections(pod) for pod in pods] for name, pods in granted.items()} == GRANTS
+    held = {name: [connections(pod) for pod in pods] for name, pods in granted.items()}
+    assert all(grant in GRANTS[name] for name, grants in held.items() for grant in grants), held
     status = await shop.space.status(
-        "orders", lambda s: s["capacity"]["committed"] == 27, what="grants are all there is"
+        "orders", lambda s: s["capacity"]["committed"] == sum(map(sum, held.values())), what="grants are all there is"
     )
     assert (condition(status, "Ready")["status"], condition(status, "WithinBudget")["status"]) == ("True", "True")

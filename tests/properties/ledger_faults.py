@@ -102,9 +102,10 @@ class OperatorMachine(RuleBasedStateMachine):
         ]
         if granted:
             uid = granted[index % len(granted)]
-            self.world.schedule(uid)
-            self.world.start(uid)
-            self.world.remove(uid)
+            with self.outliving():
+                self.world.schedule(uid)
+                self.world.start(uid)
+                self.world.remove(uid)
         self.operators[leader].relist()
 
     @rule(leader=LEADER)
@@ -155,7 +156,8 @@ class OperatorMachine(RuleBasedStateMachine):
 
     @rule(leader=LEADER, turns=st.integers(1, 6))
     def peace(self, leader: int, turns: int) -> None:
-        settle(self.world, self.operators[leader], turns=turns)
+        with self.outliving():
+            settle(self.world, self.operators[leader], turns=turns)
 
     @rule()
     def rest(self) -> None:
@@ -179,7 +181,7 @@ class OperatorMachine(RuleBasedStateMachine):
 
     @contextmanager
     def outliving(self) -> Iterator[None]:
-        """Let something happen by which earlier containers may hold more: that counts like a capacity that falls."""
+        """Let something happen by which what nobody granted may grow: that counts like a capacity that falls."""
         before = self.world.beyond({})
         yield
         if self.world.beyond({}) > before:

@@ -10,11 +10,11 @@ from hypothesis.stateful import invariant, precondition, rule
 
 from tests.properties.ledger_controllers import act
 from tests.properties.ledger_faults import ANY, LIMITS
-from tests.properties.ledger_outages import OutageMachine
+from tests.properties.ledger_people import PeopleMachine
 from tests.properties.ledger_settle import check_settled
 
 
-class LedgerMachine(OutageMachine):
+class LedgerMachine(PeopleMachine):
     """Controllers, kubelets and people beside the operators."""
 
     @rule(index=ANY, actions=st.integers(1, 4))
@@ -30,13 +30,15 @@ class LedgerMachine(OutageMachine):
             uid = pods[index % len(pods)].uid
             self.world.schedule(uid)
             if starts:
-                self.world.start(uid)
+                with self.outliving():
+                    self.world.start(uid)
 
     @rule()
     def start_all(self) -> None:
-        for uid in list(self.world.pods):
-            self.world.schedule(uid)
-            self.world.start(uid)
+        with self.outliving():
+            for uid in list(self.world.pods):
+                self.world.schedule(uid)
+                self.world.start(uid)
 
     @rule(index=ANY, outlive=st.integers(0, 2))
     def end_deleted(self, index: int, outlive: int) -> None:

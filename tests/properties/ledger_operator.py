@@ -11,6 +11,7 @@ from poolbudget.ledger.codec import decode, encode
 from poolbudget.ledger.decide import Snapshot, decide
 from poolbudget.ledger.model import Decision, Grant, Ledger, Pod
 from poolbudget.ledger.modes import with_poolers_in_use
+from poolbudget.ledger.unmanaged import charge, ungranted
 from poolbudget.planning.model import ServerPlan
 from tests.properties.ledger_world import World
 
@@ -91,9 +92,22 @@ class Operator:
         boots = {ledger[uid].node: self.world.nodes.get(ledger[uid].node) for uid in gone if ledger[uid].node}
         sessions = self.world.sessions()
         plan = with_poolers_in_use(self.world.plan(), self.world.budgets, ledger)
-        elsewhere = audit(ledger, self.cache, sessions).elsewhere(plan.for_unnamed) if sessions else 0
+        unmanaged = ungranted(self.cache.values(), ledger)
+        books = audit(ledger, self.cache, sessions, unmanaged) if sessions else None
         specs = {budget.key: budget.spec for budget in self.world.budgets}
-        self.round = decide(Snapshot(specs, plan, ledger, dict(self.cache), gone, sessions, elsewhere, boots=boots))
+        self.round = decide(
+            Snapshot(
+                specs=specs,
+                plan=plan,
+                ledger=ledger,
+                pods=dict(self.cache),
+                gone=gone,
+                sessions=sessions,
+                elsewhere=books.elsewhere(plan.for_unnamed) if books else 0,
+                boots=boots,
+                unmanaged=charge(unmanaged, books.by_unmanaged if books else None, specs),
+            )
+        )
         self.grants = []
         return plan, self.round
 

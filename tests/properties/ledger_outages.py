@@ -1,11 +1,12 @@
-"""Machines that fail under the ledger's state machine: nodes, containers, the database; and people who remove labels.
+"""Machines that fail under the ledger's state machine: nodes, containers, the database.
 
-`ledger_machine` adds what happens every day, and what must hold.
+`ledger_people` adds what people do, `ledger_machine` what happens every day, and what must hold.
 """
 
 from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
+from tests.properties.ledger_controllers import act
 from tests.properties.ledger_faults import ANY, OperatorMachine
 from tests.properties.ledger_world import NODES
 
@@ -58,13 +59,28 @@ class OutageMachine(OperatorMachine):
         self.world.boot(pod.node, 1)
         self.world.reconnect(pod.node)
 
-    @rule(index=ANY, outlive=OUTLIVE, busy=st.booleans())
-    def restart_in_place(self, index: int, outlive: int, busy: bool) -> None:
+    @rule(index=ANY, outlive=OUTLIVE)
+    def restart_in_place(self, index: int, outlive: int) -> None:
         if pod := self.pick(index, running=True):
             with self.outliving():
                 self.world.restart(pod.uid, outlive)
-            if busy:
-                self.busy(index)
+
+    @rule(index=ANY, outlive=st.integers(1, 9), replicas=st.integers(2, 4))
+    def run_out_of_memory(self, index: int, outlive: int, replicas: int) -> None:
+        """Kill a container that has opened all that it may, and the new one, too, while its workload is scaled up."""
+        pod = self.pick(index, running=True)
+        if pod is None:
+            return
+        self.busy(index)
+        with self.outliving():
+            self.world.restart(pod.uid, outlive)
+        self.busy(index)
+        controller = next(c for c in self.world.controllers if c.key == pod.workload)
+        with self.change():
+            controller.replicas, controller.autoscaler_max = replicas, None
+        while act(self.world, controller):
+            pass
+        self.whole_round(0, 100)
 
     @rule(index=ANY)
     def busy(self, index: int) -> None:
@@ -80,18 +96,11 @@ class OutageMachine(OperatorMachine):
 
     @rule(away=st.booleans())
     def database(self, away: bool) -> None:
-        self.world.go_away() if away else self.world.come_back()
-
-    @rule(index=ANY)
-    def remove_labels(self, index: int) -> None:
-        pod = self.pick(index, running=True)
-        if pod and pod.uid not in self.unlisted | self.world.hidden:
-            self.world.unlabel(pod.uid)
+        with self.outliving():
+            self.world.go_away() if away else self.world.come_back()
 
     def calm(self) -> None:
-        """Mend everything: nodes and the database answer, and people delete the pods without labels."""
+        """Mend everything: nodes and the database answer."""
         for node in NODES:
             self.world.reconnect(node)
         self.world.come_back()
-        for uid in self.world.hidden & self.world.pods.keys():
-            self.world.delete(uid)

@@ -48,6 +48,12 @@ class World(ApiServer):
     def usable(self) -> int:
         return self.plan().usable
 
+    def release(self, uid: str) -> None:
+        """Start a waiting pod without a grant, at its workload's floor."""
+        pod = self.pods[uid]
+        self.start_ungranted(pod, max(1, self.plan().workloads[pod.workload].floor))
+        self.show(replace(pod, gates=()))
+
     # The scheduler and the kubelet.
 
     def schedule(self, uid: str) -> None:
@@ -178,12 +184,24 @@ class World(ApiServer):
             opened[uid] = max(opened.get(uid, 0), process.bound)
         for uid, (_, count) in self.lingering.items():
             opened[uid] = opened.get(uid, 0) + count
-        return opened
+        return {uid: most for uid, most in opened.items() if uid not in self.ungranted}
 
     def beyond(self, charged: Mapping[str, int]) -> int:
-        """Return what earlier containers hold beside what their pod may open, or is charged, as far as it shows."""
-        within = {p.address: max(p.bound, charged.get(uid, 0)) - p.held for uid, p in self.processes.items()}
-        return sum(max(0, count - max(0, within.get(address, 0))) for address, count in self.leftover.items())
+        """Return what is held beside what pods with a grant may open, or are charged, as far as the database shows it.
+
+        Earlier containers hold it, and pods without a grant: those may open more, which nobody has promised to prevent.
+        """
+        within = {
+            p.address: max(0 if uid in self.ungranted else p.bound, charged.get(uid, 0)) - p.held
+            for uid, p in self.processes.items()
+        }
+        earlier = sum(max(0, count - max(0, within.get(address, 0))) for address, count in self.leftover.items())
+        return earlier + (self._held_without_grant(charged) if self.observed else 0)
+
+    def _held_without_grant(self, charged: Mapping[str, int]) -> int:
+        held = Counter({uid: p.held for uid, p in self.processes.items() if uid in self.ungranted})
+        held.update({uid: count for uid, (_, count) in self.lingering.items() if uid in self.ungranted})
+        return sum(max(0, count - charged.get(uid, 0)) for uid, count in held.items())
 
     def is_ready(self, pod: Pod) -> bool:
         return pod.uid in self.processes and not pod.deleting and pod.node not in self.cut

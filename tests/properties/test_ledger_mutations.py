@@ -14,7 +14,7 @@ from poolbudget.ledger.grant import Claim
 from poolbudget.ledger.model import Decision, Grant, Ledger, Pod, Reservation, Wait
 from poolbudget.ledger.release import Evidence
 from poolbudget.ledger.room import Room
-from poolbudget.planning.model import ServerPlan, WorkloadPlan
+from poolbudget.planning.model import ServerPlan, WorkloadKey, WorkloadPlan
 from tests.properties.ledger_machine import LedgerMachine
 from tests.properties.ledger_operator import Operator, Store
 
@@ -132,6 +132,13 @@ def takes_removed_labels_for_a_deletion(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Operator, "begin", hasty)
 
 
+def charges_nothing_for_pods_without_a_grant(patch: pytest.MonkeyPatch) -> None:
+    def without(plan: ServerPlan, ledger: Ledger, elsewhere: int, _: object, rolled: WorkloadKey | None) -> Room:
+        return Room(plan, ledger, elsewhere, (), rolled)
+
+    patch.setattr(decide, "Room", without)
+
+
 def divides_each_budget_as_if_it_were_alone(patch: pytest.MonkeyPatch) -> None:
     room = Room.__init__
 
@@ -232,6 +239,7 @@ MUTATIONS: list[Callable[[pytest.MonkeyPatch], None]] = [
     takes_removed_labels_for_a_deletion,
     forgets_what_outlives_a_container,
     forgets_what_a_pod_opens_outside_its_pools,
+    charges_nothing_for_pods_without_a_grant,
     divides_each_budget_as_if_it_were_alone,
     forgets_backends_that_outlive_their_pod,
     never_releases,

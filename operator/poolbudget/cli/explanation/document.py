@@ -96,7 +96,7 @@ def _of_pod(picture: Picture, raw: Mapping[str, Any], entry: Reservation | None)
     if workload is None:
         return found
     settings = settings_of(raw, picture.spec, workload)
-    found = replace(found, settings=settings, configured=configured(raw, picture.spec, workload, settings))
+    found = replace(found, settings=settings, configured=configured(raw, workload))
     reason, message = (found.reason, found.message) if found.message else excess(found)
     return replace(found, reason=reason, message=message)
 

@@ -4,12 +4,12 @@
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from poolbudget.api.v1alpha1 import PoolBudgetSpec, SettingName, Workload, WorkloadMode
-from poolbudget.detection.podspec import Container, Variable, parse_pod_spec
+from poolbudget.api.v1alpha1 import PoolBudgetSpec, Workload, WorkloadMode
+from poolbudget.detection.podspec import Container, PodSpec, Variable, parse_pod_spec
 from poolbudget.detection.processes import Unknown
 from poolbudget.ledger.model import (
     GATE,
@@ -21,6 +21,7 @@ from poolbudget.ledger.model import (
 )
 from poolbudget.observe.pods import parse_pod
 from poolbudget.planning.model import WorkloadKey
+from poolbudget.planning.overrides import OverrideError, overrides
 from poolbudget.planning.processes import pod_processes
 from poolbudget.planning.profiles import effects
 from poolbudget.planning.settings import setting_names
@@ -82,21 +83,24 @@ def settings_of(raw: Raw, spec: PoolBudgetSpec, workload: Workload) -> tuple[Set
     )
 
 
-def configured(raw: Raw, spec: PoolBudgetSpec, workload: Workload, settings: tuple[Setting, ...]) -> int | None:
-    """Return the most connections that these settings let the pod open; None where a number cannot be read.
+def configured(raw: Raw, workload: Workload) -> int | None:
+    """Return the most connections that its settings let the pod open; None where a number cannot be read.
 
     Without pools (NullPool) no setting bounds them.
     """
-    if raw["metadata"].get("annotations", {}).get(MODE_ANNOTATION) == WorkloadMode.NULL_POOL:
+    pod, annotations = parse_pod_spec(raw), raw["metadata"].get("annotations") or {}
+    if annotations.get(MODE_ANNOTATION) == WorkloadMode.NULL_POOL:
         return None
-    pod = parse_pod_spec(raw)
     processes = pod_processes(workload, pod)
-    shares = [_share(container, spec, workload, settings) for container in pod.targets(_names(workload))]
-    known = [share for share in shares if share is not None]
-    if isinstance(processes, Unknown) or not known or len(known) < len(shares):
+    if isinstance(processes, Unknown):
+        return None
+    as_read = tuple(_as_read(container, annotations) for container in pod.targets(_names(workload)))
+    try:
+        own = overrides(workload, PodSpec(as_read))
+    except OverrideError:
         return None
     extra = workload.extra_per_pod + processes.extra + effects(workload).extra_per_pod
-    return processes.count * max(known) + extra
+    return processes.count * own.connections + extra if own.is_fixed else None
 
 
 def vanished(entry: Reservation, in_use: int | None, *, observed: bool) -> Row:
@@ -201,21 +205,15 @@ def _setting(container: Container, variable: Variable, annotations: Mapping[str,
     return Setting(container.name, variable.name, variable.value, "pod")
 
 
-def _share(container: Container, spec: PoolBudgetSpec, workload: Workload, settings: tuple[Setting, ...]) -> int | None:
-    """Return the connections of one process of a container, over all its pools."""
-    values = {s.variable: s.value for s in settings if s.container == container.name}
-    sizes: dict[str, dict[SettingName, str | None]] = {}
-    for variable, (pool, setting) in setting_names(spec, workload).items():
-        sizes.setdefault(pool, {})[setting] = values.get(variable)
-    numbers = [
-        pool.get(setting)
-        for pool in sizes.values()
-        if SettingName.POOL_SIZE in pool
-        for setting in (SettingName.POOL_SIZE, SettingName.MAX_OVERFLOW)
+def _as_read(container: Container, annotations: Mapping[str, str]) -> Container:
+    """Return a container with the values of its settings in place of the references to the pod's annotations."""
+    env = [
+        replace(variable, value=annotations.get(variable.annotation), annotation=None)
+        if variable.annotation and variable.annotation.startswith(SETTING_ANNOTATION_PREFIX)
+        else variable
+        for variable in container.env
     ]
-    if not numbers or not all(number and number.isdecimal() for number in numbers):
-        return None
-    return effects(workload).pools * sum(int(number) for number in numbers if number)
+    return replace(container, env=tuple(env))
 
 
 def _names(workload: Workload) -> tuple[str, ...] | None:
