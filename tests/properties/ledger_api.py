@@ -16,8 +16,8 @@ from tests.properties.ledger_parts import Controller, template
 class ApiServer:
     """`log`: every change of a pod, in order. `granted`: what was written to each pod. `hidden`: those without labels.
 
-    `ungranted`: what each process opens of pods that people started, or that were born while nothing was `admitting`.
-    `process_counts` and `extras`: what the processes of each pod are, by its spec.
+    `process_counts` and `extras`: what the processes of each pod are, by its spec. `ungranted`: pods that people
+    started, or that were born while nothing was `admitting`.
     """
 
     budgets: list[Budget]
@@ -27,9 +27,9 @@ class ApiServer:
     extras: dict[str, int] = field(default_factory=dict)
     granted: dict[str, Grant] = field(default_factory=dict)
     hidden: set[str] = field(default_factory=set)
-    ungranted: dict[str, int] = field(default_factory=dict)
-    admitting: bool = True
     log: list[tuple[str, Pod | None, Pod]] = field(default_factory=list)
+    ungranted: set[str] = field(default_factory=set)
+    admitting: bool = True
     created: int = 0
 
     def set_spec(self, key: BudgetKey, **changes: object) -> None:
@@ -44,22 +44,21 @@ class ApiServer:
         self.created += 1
         uid = f"u{self.created:04}"
         self.process_counts[uid], self.extras[uid] = processes, controller.extra
-        if not self.admitting:
-            self.ungranted[uid] = DRIVER_DEFAULT
-        self.show(
-            Pod(
-                uid,
-                controller.budget.namespace,
-                name or f"{controller.name}-{self.created}",
-                controller.key,
-                f"2024-01-01T00:00:00.{self.created:06}Z",
-                gates=(GATE,) if self.admitting else (),
-                revision=f"r{revision}",
-                owner="StatefulSet" if controller.kind == "StatefulSet" else "ReplicaSet",
-                controller=controller.target.key,
-                spec=template(processes),
-            )
+        pod = Pod(
+            uid,
+            controller.budget.namespace,
+            name or f"{controller.name}-{self.created}",
+            controller.key,
+            f"2024-01-01T00:00:00.{self.created:06}Z",
+            gates=(GATE,) if self.admitting else (),
+            revision=f"r{revision}",
+            owner="StatefulSet" if controller.kind == "StatefulSet" else "ReplicaSet",
+            controller=controller.target.key,
+            spec=template(processes),
         )
+        if not self.admitting:
+            self.start_ungranted(pod, DRIVER_DEFAULT)
+        self.show(pod)
 
     def delete(self, uid: str) -> None:
         """Delete gracefully: what runs is asked to end, what was never scheduled is gone at once."""
@@ -85,10 +84,10 @@ class ApiServer:
         """What a list of the labelled pods shows."""
         return {uid: pod for uid, pod in self.pods.items() if uid not in self.hidden}
 
-    def release(self, uid: str, share: int) -> None:
-        """Start a waiting pod without a grant, with so much for each process."""
-        self.ungranted[uid] = share
-        self.show(replace(self.pods[uid], gates=()))
+    def start_ungranted(self, pod: Pod, share: int) -> None:
+        """Let a pod start with this share for each of its processes, of which no ledger knows."""
+        self.ungranted.add(pod.uid)
+        self.granted[pod.uid] = Grant(pod, 0, share)
 
     def patch(self, grant: Grant) -> None:
         """Write a grant to the pod with this uid, if it is there and still waits."""

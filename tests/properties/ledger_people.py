@@ -17,32 +17,27 @@ class PeopleMachine(OutageMachine):
     @rule(index=ANY)
     def remove_labels(self, index: int) -> None:
         pod = self.pick(index, running=True)
-        if pod and pod.uid not in self.unlisted | self.world.hidden | self.world.ungranted.keys():
+        if pod and pod.uid not in self.unlisted | self.world.hidden | self.world.ungranted:
             self.world.unlabel(pod.uid)
 
     @rule(index=ANY)
     def release(self, index: int) -> None:
         waiting = [pod.uid for pod in self.world.pods.values() if pod.gates]
         if waiting:
-            self.start_without_grant(waiting[index % len(waiting)])
+            self.world.release(waiting[index % len(waiting)])
 
     @rule(index=ANY, actions=st.integers(0, 3))
     def uninstall(self, index: int, actions: int) -> None:
         """Remove webhook and guard, then all gates, while the operators run; some time later install both again."""
         self.world.admitting = False
         for uid in [uid for uid, pod in self.world.pods.items() if pod.gates]:
-            self.start_without_grant(uid)
+            self.world.release(uid)
         for _ in range(actions):
             act(self.world, self.world.controllers[index % len(self.world.controllers)])
         self.world.admitting = True
 
-    def start_without_grant(self, uid: str) -> None:
-        """Give a pod the floor of its workload."""
-        floor = self.world.plan().workloads[self.world.pods[uid].workload].floor
-        self.world.release(uid, max(1, floor))
-
     def calm(self) -> None:
         """Delete the pods that nobody has in hand."""
         super().calm()
-        for uid in (self.world.hidden | self.world.ungranted.keys()) & self.world.pods.keys():
+        for uid in (self.world.hidden | self.world.ungranted) & self.world.pods.keys():
             self.world.delete(uid)

@@ -48,6 +48,12 @@ class World(ApiServer):
     def usable(self) -> int:
         return self.plan().usable
 
+    def release(self, uid: str) -> None:
+        """Start a waiting pod without a grant, at its workload's floor."""
+        pod = self.pods[uid]
+        self.start_ungranted(pod, max(1, self.plan().workloads[pod.workload].floor))
+        self.show(replace(pod, gates=()))
+
     # The scheduler and the kubelet.
 
     def schedule(self, uid: str) -> None:
@@ -85,8 +91,6 @@ class World(ApiServer):
 
     def bound(self, uid: str) -> int:
         """Return what the processes of a pod open at the server with the settings that its annotations give now."""
-        if uid in self.ungranted:
-            return self.process_counts[uid] * self.ungranted[uid] + self.extras[uid]
         grant = self.granted[uid]
         if grant.mode is not WorkloadMode.DIRECT:
             return 0
@@ -165,11 +169,7 @@ class World(ApiServer):
     def for_poolers(self) -> int:
         """Return what poolers may open: those that are planned with, and those that pods are still behind."""
         planned = self.plan().poolers
-        behind = {
-            self.granted[uid].pod.workload.budget_key
-            for uid in self.live() & self.granted.keys()
-            if not self.bound(uid)
-        }
+        behind = {self.granted[uid].pod.workload.budget_key for uid in self.live() if not self.bound(uid)}
         shares = {b.key: b.spec.pooler.external.connections for b in self.budgets if b.spec.pooler.external}
         return sum(share for key, share in shares.items() if key in planned or key in behind)
 
