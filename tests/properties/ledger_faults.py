@@ -37,17 +37,15 @@ def controllers(draw: st.DrawFn, name: str) -> Controller:
     return replace(made, budget=draw(st.sampled_from((*BUDGETS[:1], *BUDGETS))), extra=draw(st.sampled_from([0, 0, 1])))
 
 
-LIMITS: st.SearchStrategy[dict[str, object]] = st.fixed_dictionaries(
-    {
-        "weight": st.sampled_from([1, 2, 4]),
-        "max_per_process": st.integers(2, 8),
-        "min_per_process": st.integers(1, 2),
-        "max": st.sampled_from([None, None, 8, 16, 24]),
-        "mode": st.sampled_from(
-            [WorkloadMode.AUTO, WorkloadMode.AUTO, WorkloadMode.DIRECT, WorkloadMode.POOLED, WorkloadMode.NULL_POOL]
-        ),
-    }
-)
+_FIELDS: dict[str, st.SearchStrategy[object]] = {
+    "weight": st.sampled_from([1, 2, 4]),
+    "max_per_process": st.integers(2, 8),
+    "min_per_process": st.integers(1, 2),
+    "max": st.sampled_from([None, None, 8, 16, 24]),
+}
+LIMITS = st.fixed_dictionaries(_FIELDS)
+MODES = [WorkloadMode.AUTO, WorkloadMode.AUTO, WorkloadMode.DIRECT, WorkloadMode.POOLED, WorkloadMode.NULL_POOL]
+LIMITS_AND_MODE = st.fixed_dictionaries({**_FIELDS, "mode": st.sampled_from(MODES)})
 
 
 class OperatorMachine(RuleBasedStateMachine):
@@ -65,7 +63,7 @@ class OperatorMachine(RuleBasedStateMachine):
     def begin(self, data: st.DataObject, usable: int, number: int, observed: bool) -> None:
         made = [data.draw(controllers(name)) for name in "abc"[:number]]
         self.pooled = data.draw(st.sampled_from(self.poolers))
-        limits = [self.possible(data.draw(LIMITS)) for _ in made]
+        limits = [self.possible(data.draw(LIMITS_AND_MODE)) for _ in made]
         workloads = [workload(c, **fields) for c, fields in zip(made, limits, strict=True)]
         self.world = build(usable, made, workloads, observed=observed, pooled=self.pooled)
         self.store = Store()
