@@ -15,6 +15,7 @@ from poolbudget.act.rollouts import RolloutWriter
 from poolbudget.act.status import StatusWriter
 from poolbudget.ledger.books import Excess, audit
 from poolbudget.ledger.decide import Snapshot, decide
+from poolbudget.ledger.modes import with_poolers_in_use
 from poolbudget.ledger.rollouts import decide_rollouts, rolled_last
 from poolbudget.ledger.settings import grant_annotations
 from poolbudget.ledger.unmanaged import charge
@@ -57,12 +58,13 @@ async def reconcile(server: Server) -> None:
 
     # 2. Plan: divide what is usable among the workloads.
     before = server.moved.before({key: server.status.shown(key) for key in server.budgets}, datetime.now(UTC))
-    plan = plan_server(budgets, seen.targets, seen.capacity.believed, seen.capacity.least, before)
-    server.moved.after(plan)
+    planned = plan_server(budgets, seen.targets, seen.capacity.believed, seen.capacity.least, before)
+    server.moved.after(planned)
+    plan = with_poolers_in_use(planned, budgets, ledger)
 
     # 3. Decide: what has ended, what starts, what waits, what makes room.
     books = audit(ledger, seen.pods, seen.sessions, seen.unmanaged) if seen.sessions else None
-    elsewhere = books.elsewhere(plan.ordinary_reserve) if books else 0
+    elsewhere = books.elsewhere(plan.for_unnamed) if books else 0
     specs = {budget.key: budget.spec for budget in budgets}
     unmanaged = charge(seen.unmanaged, books.by_unmanaged if books else None, specs)
     applied = server.rollouts.applied(seen.targets.values())

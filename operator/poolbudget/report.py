@@ -8,13 +8,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from poolbudget.api.conditions import NewCondition
-from poolbudget.api.v1alpha1 import PoolBudgetStatus, WorkloadStatus
+from poolbudget.api.v1alpha1 import PoolBudgetStatus, UpdateMode, WorkloadStatus
 from poolbudget.ledger.adoption import with_unmanaged
 from poolbudget.ledger.books import Books
 from poolbudget.ledger.model import Decision, Pod, Reservation
+from poolbudget.ledger.modes import bypassed, of_another_mode, with_modes
 from poolbudget.ledger.rollouts import Note
 from poolbudget.ledger.unmanaged import Charge
 from poolbudget.planning.model import Budget, Observed, ServerPlan, WorkloadKey
+from poolbudget.planning.modes import NO_TROUBLE
 from poolbudget.planning.status import not_yet_supported, planned_status, workloads_fit
 
 UNCHECKED_CLIENTS = (
@@ -45,8 +47,9 @@ class Findings:
 
     @property
     def committed(self) -> int:
-        """Everything that is charged: grants, unmanaged pods, and sessions that nothing covers, beyond the reserve."""
-        return self.decision.committed + sum(c.connections for c in self.unmanaged) + self.elsewhere
+        """Everything that is charged: grants, poolers, unmanaged pods, and sessions that nothing covers."""
+        granted = self.decision.committed + self.plan.for_poolers
+        return granted + sum(c.connections for c in self.unmanaged) + self.elsewhere
 
 
 def live_status(budget: Budget, found: Findings) -> PoolBudgetStatus:
@@ -63,7 +66,8 @@ def live_status(budget: Budget, found: Findings) -> PoolBudgetStatus:
     def live(workload: WorkloadStatus) -> WorkloadStatus:
         key = WorkloadKey(*budget.key, workload.name)
         in_use = found.books.by_workload.get(key, 0) if found.books else None
-        noted = _noted(workload, found.notes.get(key))
+        moving = with_modes(workload, found.plan.workloads[key], _left_to_people(budget, found, key), found.exceeding)
+        noted = _noted(moving, found.notes.get(key))
         filled = _filled(noted, current[key], waiting[key], granted[key], in_use)
         filled = _without_nodes(filled, [pod for pod in found.unscheduled if pod.workload == key])
         return with_unmanaged(filled, [c for c in found.unmanaged if c.pod.workload == key])
@@ -76,6 +80,13 @@ def live_status(budget: Budget, found: Findings) -> PoolBudgetStatus:
     return status.model_copy(
         update={"capacity": capacity, "workloads": [live(w) for w in status.workloads], "waiting": waiting_here}
     )
+
+
+def _left_to_people(budget: Budget, found: Findings, key: WorkloadKey) -> list[Pod]:
+    """Return the pods of another mode than planned that no rollout of ours replaces."""
+    plan = found.plan.workloads[key]
+    rolls = (plan.workload.update_mode or budget.spec.update_mode) is UpdateMode.RECREATE
+    return [] if rolls else of_another_mode(plan, found.pods.values())
 
 
 def conditions(budget: Budget, found: Findings) -> list[NewCondition]:
@@ -101,11 +112,17 @@ def _within_budget(_: Budget, found: Findings) -> NewCondition:
         message += "nothing more is granted until pods have ended"
         return NewCondition("WithinBudget", False, "OverCommitted", message)
     if found.exceeding:
-        reservation, backends = found.exceeding[0]
-        message = f"pod {reservation.pod} holds {backends} connections and was granted {reservation.connections}: "
-        message += "its application does not read the variables, or opens connections outside its pools (extraPerPod)"
-        return NewCondition("WithinBudget", False, "GrantExceeded", message)
+        return NewCondition("WithinBudget", False, *_excess(*found.exceeding[0]))
     return NewCondition("WithinBudget", True, "WithinBudget", f"{usable} usable connections hold all that is committed")
+
+
+def _excess(reservation: Reservation, backends: int) -> tuple[str, str]:
+    """Return reason and message of a pod that holds more than it was granted."""
+    if reservation.behind_pooler:
+        return "Bypassed", bypassed(reservation, backends)
+    message = f"pod {reservation.pod} holds {backends} connections and was granted {reservation.connections}: "
+    message += "its application does not read the variables, or opens connections outside its pools (extraPerPod)"
+    return "GrantExceeded", message
 
 
 def _capacity_observed(_: Budget, found: Findings) -> NewCondition:
@@ -145,7 +162,8 @@ def _filled(workload: WorkloadStatus, current: int, waiting: int, committed: int
 
 def _without_nodes(workload: WorkloadStatus, stuck: list[Pod]) -> WorkloadStatus:
     """Name the granted pods that find no node; where the workload's plan has a problem of its own, that goes before."""
-    if not stuck or workload.reason != "FitsDirectly":
+    stuck = [pod for pod in stuck if pod.connections]
+    if not stuck or workload.reason not in NO_TROUBLE:
         return workload
     held, first = sum(pod.connections or 0 for pod in stuck), min(pod.name for pod in stuck)
     pods = f"pod {first} holds" if len(stuck) == 1 else f"{len(stuck)} pods, such as {first}, hold"

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,9 +43,11 @@ class Shop:
         surge: bool = True,
         drains: bool = False,
         env: Mapping[str, str] = {},
+        without: Collection[str] = (),
     ) -> None:
         """Start one of the example's Deployments as a workload of the budget, with further variables of its own.
 
+        `without`: the example's own variables that it does not set, so that the budget's are injected.
         `like`: the Deployment that it is a copy of, if that has another name. `drains`: its pods go on serving for the
         seconds that it takes until nobody is sent to them any more.
         """
@@ -59,6 +61,7 @@ class Shop:
             template["metadata"]["labels"] |= labels(name)
         template["spec"]["terminationGracePeriodSeconds"] = 5
         container = template["spec"]["containers"][0]
+        container["env"] = [variable for variable in container["env"] if variable["name"] not in without]
         container["env"] += [{"name": key, "value": value} for key, value in env.items()]
         if not drains:
             del container["lifecycle"]

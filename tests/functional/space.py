@@ -163,8 +163,13 @@ def is_gated(pod: Raw) -> bool:
 
 
 def connections(pod: Raw) -> int:
-    """Return the grant of a pod; 0 if it has none."""
+    """Return the grant of a pod; 0 if it has none, or is behind the pooler."""
     return int(pod["metadata"].get("annotations", {}).get(CONNECTIONS_ANNOTATION, 0))
+
+
+def is_granted(pod: Raw) -> bool:
+    """Whether a pod holds a grant: of a pod behind the pooler it is one of 0 connections."""
+    return CONNECTIONS_ANNOTATION in pod["metadata"].get("annotations", {})
 
 
 def notice(pod: Raw) -> Raw:
@@ -181,7 +186,7 @@ def condition(status: Raw, type_: str) -> Raw:
 
 def counts(pods: list[Raw]) -> tuple[int, int]:
     """How many hold a grant, and how many say why they wait."""
-    granted = sum(not is_gated(pod) and connections(pod) > 0 for pod in pods)
+    granted = sum(not is_gated(pod) and is_granted(pod) for pod in pods)
     return granted, sum(is_gated(pod) and notice(pod).get("status") == "False" for pod in pods)
 
 

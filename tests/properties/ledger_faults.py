@@ -10,6 +10,7 @@ from dataclasses import replace
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
+from poolbudget.api.v1alpha1 import WorkloadMode
 from poolbudget.ledger.model import Grant, Ledger, Pod
 from tests.properties.ledger_controllers import act
 from tests.properties.ledger_operator import Operator, Store
@@ -36,27 +37,37 @@ def controllers(draw: st.DrawFn, name: str) -> Controller:
     return replace(made, budget=draw(st.sampled_from((*BUDGETS[:1], *BUDGETS))), extra=draw(st.sampled_from([0, 0, 1])))
 
 
-LIMITS = st.fixed_dictionaries(
+LIMITS: st.SearchStrategy[dict[str, object]] = st.fixed_dictionaries(
     {
         "weight": st.sampled_from([1, 2, 4]),
         "max_per_process": st.integers(2, 8),
         "min_per_process": st.integers(1, 2),
         "max": st.sampled_from([None, None, 8, 16, 24]),
+        "mode": st.sampled_from(
+            [WorkloadMode.AUTO, WorkloadMode.AUTO, WorkloadMode.DIRECT, WorkloadMode.POOLED, WorkloadMode.NULL_POOL]
+        ),
     }
 )
 
 
 class OperatorMachine(RuleBasedStateMachine):
-    """Two operators, both always believing to lead; controllers, kubelets and people beside them."""
+    """Two operators, both always believing to lead; controllers, kubelets and people beside them.
+
+    `poolers`: what the pooler of each budget may take, in some runs; with 0 there is none.
+    """
 
     steps = 0
+    poolers: tuple[int, ...] = (0, 0, 0, 3)
     world: World
     store: Store
 
     @initialize(data=st.data(), usable=st.integers(10, 40), number=st.integers(1, 3), observed=st.booleans())
     def begin(self, data: st.DataObject, usable: int, number: int, observed: bool) -> None:
         made = [data.draw(controllers(name)) for name in "abc"[:number]]
-        self.world = build(usable, made, [workload(c, **data.draw(LIMITS)) for c in made], observed=observed)
+        self.pooled = data.draw(st.sampled_from(self.poolers))
+        limits = [self.possible(data.draw(LIMITS)) for _ in made]
+        workloads = [workload(c, **fields) for c, fields in zip(made, limits, strict=True)]
+        self.world = build(usable, made, workloads, observed=observed, pooled=self.pooled)
         self.store = Store()
         self.operators = [Operator(self.world, self.store), Operator(self.world, self.store)]
         self.late_ledgers: list[tuple[Ledger, int | None]] = []
@@ -160,9 +171,9 @@ class OperatorMachine(RuleBasedStateMachine):
         When that leaves less usable, what was decided before, and not yet written, counts as decided after. When
         running pods then hold so much that the rollout slots are not all there, rollouts may wait.
         """
-        before = self.world.usable
+        before = self.world.usable - self.world.for_poolers()
         yield
-        if self.world.usable < before:
+        if self.world.usable - self.world.for_poolers() < before:
             self.excuse()
         in_flight = any(operator.round is not None or operator.grants for operator in self.operators)
         unsure = in_flight or bool(self.late_ledgers or self.unlisted)
@@ -187,4 +198,8 @@ class OperatorMachine(RuleBasedStateMachine):
         could = self.world.could_open()
         charged = {uid: entry.connections for uid, entry in self.store.ledger.items()}
         pods = sum(max(could.get(uid, 0), charged.get(uid, 0)) for uid in could.keys() | charged.keys())
-        return pods + self.world.beyond(charged)
+        return pods + self.world.beyond(charged) + self.world.for_poolers()
+
+    def possible(self, limits: dict[str, object]) -> dict[str, object]:
+        """Return what a budget may say of a workload: where there is no pooler, none can be behind one."""
+        return limits if self.pooled else {**limits, "mode": WorkloadMode.AUTO}

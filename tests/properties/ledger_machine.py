@@ -92,9 +92,15 @@ class LedgerMachine(PeopleMachine):
     @rule(index=ANY, limits=LIMITS, rest=st.booleans())
     def edit_workload(self, index: int, limits: dict[str, object], rest: bool) -> None:
         with self.change():
-            self.world.set_workload(self.world.controllers[index % len(self.world.controllers)], **limits)
+            controller = self.world.controllers[index % len(self.world.controllers)]
+            self.world.set_workload(controller, **self.possible(limits))
         if rest:
             self.rest()
+
+    @rule(held=st.integers(0, 8))
+    def pool(self, held: int) -> None:
+        """Let the poolers open what they may."""
+        self.world.pooled = min(held, self.world.for_poolers())
 
     @rule(index=ANY, usable=st.integers(8, 40))
     def edit_usable(self, index: int, usable: int) -> None:
@@ -117,7 +123,7 @@ class LedgerMachine(PeopleMachine):
     @invariant()
     def stays_within_usable(self) -> None:
         type(self).steps += 1
-        could = sum(self.world.could_open().values()) + self.world.beyond({})
+        could = sum(self.world.could_open().values()) + self.world.beyond({}) + self.world.for_poolers()
         exposure = self.exposure()
         self.allowed = max(self.world.usable, min(self.allowed, exposure))
         assert could <= self.allowed, f"pods could open {could} of {self.allowed}"

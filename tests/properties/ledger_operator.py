@@ -10,6 +10,7 @@ from poolbudget.ledger.books import audit
 from poolbudget.ledger.codec import decode, encode
 from poolbudget.ledger.decide import Snapshot, decide
 from poolbudget.ledger.model import Decision, Grant, Ledger, Pod
+from poolbudget.ledger.modes import with_poolers_in_use
 from poolbudget.ledger.unmanaged import charge, ungranted
 from poolbudget.planning.model import ServerPlan
 from tests.properties.ledger_world import World
@@ -90,7 +91,7 @@ class Operator:
         gone = {uid: last for uid, last in self.gone.items() if uid in ledger}
         boots = {ledger[uid].node: self.world.nodes.get(ledger[uid].node) for uid in gone if ledger[uid].node}
         sessions = self.world.sessions()
-        plan = self.world.plan()
+        plan = with_poolers_in_use(self.world.plan(), self.world.budgets, ledger)
         unmanaged = ungranted(self.cache.values(), ledger)
         books = audit(ledger, self.cache, sessions, unmanaged) if sessions else None
         specs = {budget.key: budget.spec for budget in self.world.budgets}
@@ -102,7 +103,7 @@ class Operator:
                 pods=dict(self.cache),
                 gone=gone,
                 sessions=sessions,
-                elsewhere=books.elsewhere(0) if books else 0,
+                elsewhere=books.elsewhere(plan.for_unnamed) if books else 0,
                 boots=boots,
                 unmanaged=charge(unmanaged, books.by_unmanaged if books else None, specs),
             )

@@ -7,17 +7,26 @@ from collections import Counter
 from dataclasses import dataclass, field
 from functools import cache
 
-from poolbudget.api.v1alpha1 import PoolBudgetSpec, TargetReference, Workload
+from poolbudget.api.v1alpha1 import (
+    Database,
+    External,
+    PoolBudgetSpec,
+    Pooler,
+    PoolerMode,
+    Route,
+    TargetReference,
+    Workload,
+)
 from poolbudget.detection.podspec import Container, PodSpec, Variable
 from poolbudget.planning.model import BudgetKey, Target, TargetKey, WorkloadKey
 from poolbudget.planning.settings import annotation_key, setting_names
 
 BUDGETS = (BudgetKey("shop", "orders"), BudgetKey("shop", "reports"))
 """Of one server; the first is the older one."""
-SETTINGS = tuple(
-    setting_names(PoolBudgetSpec(max_connections=20, workloads=[Workload(name="api")]), Workload(name="api"))
-)
-"""The variables of a workload with default settings."""
+DATABASE = Database(host="db")
+ROUTED = Workload(name="api", route=Route.ENV)
+SETTINGS = tuple(setting_names(PoolBudgetSpec(max_connections=20, database=DATABASE, workloads=[ROUTED]), ROUTED))
+"""The variables of a workload that can be sent to a pooler."""
 UNLIMITED = 1_000_000
 """What a process opens whose pool size is 0 or less."""
 
@@ -73,7 +82,7 @@ class Controller:
 
 @dataclass
 class Process:
-    """What runs on a node. `bound`: the most that it may open, by the settings that it was started with."""
+    """What runs on a node. `bound`: the most that it may open at the server, by the settings it was started with."""
 
     bound: int
     address: str
@@ -84,6 +93,12 @@ class Process:
 def workload(controller: Controller, **fields: object) -> Workload:
     """Return the budget's entry for a controller."""
     reference = TargetReference(kind=controller.kind, name=controller.name)
-    return Workload(name=controller.name, target_ref=reference, extra_per_pod=controller.extra).model_copy(
-        update=fields
-    )
+    made = Workload(name=controller.name, target_ref=reference, route=Route.ENV, extra_per_pod=controller.extra)
+    return made.model_copy(update=fields)
+
+
+def pooler(connections: int) -> Pooler:
+    """Return a pooler that somebody else runs and that may take so many connections; with 0 there is none."""
+    if not connections:
+        return Pooler(mode=PoolerMode.NEVER)
+    return Pooler(mode=PoolerMode.EXTERNAL, external=External(host="pgbouncer", connections=connections))

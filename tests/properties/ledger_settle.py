@@ -5,6 +5,7 @@
 
 from collections.abc import Callable
 
+from poolbudget.api.v1alpha1 import WorkloadMode
 from poolbudget.ledger.model import Ledger, Pod, Reservation
 from poolbudget.planning.model import ServerPlan, WorkloadPlan
 from tests.properties.ledger_controllers import act, finished
@@ -105,13 +106,14 @@ def _is_beyond_plan(plan: ServerPlan, pod: Pod, held: Reservation) -> bool:
 
 def _nobody_waits_for_free_room(world: World, plan: ServerPlan, ledger: Ledger) -> None:
     """A pod within the plan waits only if its floor does not fit beside what is charged and the rollout slots."""
-    free = plan.usable - sum(r.connections for r in ledger.values())
+    free = plan.usable - plan.for_poolers - sum(r.connections for r in ledger.values())
     slots = {c.key: _slot(plan.workloads[c.key], ledger) for c in world.controllers}
     for pod in world.pods.values():
         workload = plan.workloads[pod.workload]
         if not pod.gates or not workload.fits or pod.uid in ledger:
             continue  # one that holds a reservation has to be deleted (`GrantOutdated`)
         needed = workload.bound(world.process_counts[pod.uid], workload.floor)
+        behind_pooler = workload.mode is not WorkloadMode.DIRECT
         pods = sum(r.workload == pod.workload for r in ledger.values())
         older = {p.revision for p in world.pods.values() if p.uid in ledger and p.workload == pod.workload}
         surge = pod.revision == workload.revision and bool(older - {pod.revision}) and slots[pod.workload] > 0
@@ -119,6 +121,7 @@ def _nobody_waits_for_free_room(world: World, plan: ServerPlan, ledger: Ledger) 
         if surge:
             assert free - others < needed, f"{pod.name} waits for its slot: needs {needed}, free {free - others}"
         if pods < workload.steady:
+            assert not behind_pooler, f"{pod.name} waits, and would take nothing"
             kept = others + slots[pod.workload]
             assert free - kept < needed, f"{pod.name} waits within steady: needs {needed}, free {free} - {kept}"
 
@@ -131,7 +134,7 @@ def slots_missing(world: World, ledger: Ledger) -> bool:
         held = [r.connections for r in ledger.values() if r.workload == key]
         lacking = max(0, workload.desired - len(held)) + (workload.peak > workload.steady)
         needed += sum(max(connections, floor) for connections in held) + lacking * floor
-    return needed > world.usable
+    return needed > world.usable - world.for_poolers()
 
 
 def _rollouts_finished(world: World, plan: ServerPlan) -> None:

@@ -1,4 +1,4 @@
-"""The world of the ledger's model: pods as the API server shows them, the processes behind them, nodes, the database.
+"""The world of the ledger's model: the processes behind the pods that the API server shows, nodes, the database.
 
 `ledger_controllers` creates and deletes pods, `ledger_operator` grants them, `ledger_machine` lets all of them act in
 any order. What a pod could open is kept apart from what anybody wrote down about it.
@@ -10,129 +10,49 @@ anything; labels are removed from pods that have a node.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from poolbudget.api.v1alpha1 import PoolBudgetSpec, Workload
-from poolbudget.ledger.model import GATE, Grant, Pod
+from poolbudget.api.v1alpha1 import PoolBudgetSpec, Workload, WorkloadMode
+from poolbudget.ledger.model import Pod
 from poolbudget.ledger.release import Sessions
-from poolbudget.ledger.unmanaged import DRIVER_DEFAULT
-from poolbudget.planning.model import Budget, BudgetKey, ServerPlan
+from poolbudget.planning.model import Budget, ServerPlan
 from poolbudget.planning.plan import plan_server
-from tests.properties.ledger_parts import BUDGETS, UNLIMITED, Controller, Process, template
+from tests.properties.ledger_api import ApiServer
+from tests.properties.ledger_parts import BUDGETS, DATABASE, UNLIMITED, Controller, Process, pooler
 
+POOLER = "192.0.2.1"
 NODES = ("node-0", "node-1")
 
 
 @dataclass
-class World:
-    """Everything that is true, whoever has noticed it. `log`: every change of a pod, in order, as a watch tells it.
+class World(ApiServer):
+    """Everything that is true, whoever has noticed it.
 
     `boots`: how often each machine was installed and booted; `nodes`: what of that the API server knows; `cut`: the
     nodes that cannot reach it. `lingering`: backends of processes that have ended, with their address; `leftover`:
-    backends of an earlier container, at the address of a pod. `hidden`: pods that have lost their labels. `ungranted`:
-    pods that people started, or that were born while nothing was `admitting`.
+    backends of an earlier container, at the address of a pod. `pooled`: backends of the poolers, which others run.
     """
 
-    budgets: list[Budget]
-    controllers: list[Controller]
-    pods: dict[str, Pod] = field(default_factory=dict)
-    process_counts: dict[str, int] = field(default_factory=dict)
-    extras: dict[str, int] = field(default_factory=dict)
-    shares: dict[str, int] = field(default_factory=dict)
     processes: dict[str, Process] = field(default_factory=dict)
     lingering: dict[str, tuple[str, int]] = field(default_factory=dict)
     leftover: Counter[str] = field(default_factory=Counter)
-    hidden: set[str] = field(default_factory=set)
-    ungranted: set[str] = field(default_factory=set)
-    admitting: bool = True
+    pooled: int = 0
     boots: dict[str, int] = field(default_factory=lambda: dict.fromkeys(NODES, 0))
     nodes: dict[str, str] = field(default_factory=lambda: dict.fromkeys(NODES, "boot-0"))
     cut: set[str] = field(default_factory=set)
-    log: list[tuple[str, Pod | None, Pod]] = field(default_factory=list)
     observed: bool = True
     away: bool = False
-    created: int = 0
 
     @property
     def usable(self) -> int:
         return self.plan().usable
 
-    # The API server.
-
-    def set_spec(self, key: BudgetKey, **changes: object) -> None:
-        self.budgets = [replace(b, spec=b.spec.model_copy(update=changes)) if b.key == key else b for b in self.budgets]
-
-    def set_workload(self, controller: Controller, **changes: object) -> None:
-        spec = next(budget.spec for budget in self.budgets if budget.key == controller.budget)
-        workloads = [w.model_copy(update=changes) if w.name == controller.name else w for w in spec.workloads]
-        self.set_spec(controller.budget, workloads=workloads)
-
-    def create(self, controller: Controller, revision: int, processes: int, name: str = "") -> None:
-        self.created += 1
-        uid = f"u{self.created:04}"
-        self.process_counts[uid], self.extras[uid] = processes, controller.extra
-        if not self.admitting:
-            self.ungranted.add(uid)
-            self.shares[uid] = DRIVER_DEFAULT
-        self._show(
-            Pod(
-                uid,
-                controller.budget.namespace,
-                name or f"{controller.name}-{self.created}",
-                controller.key,
-                f"2024-01-01T00:00:00.{self.created:06}Z",
-                gates=(GATE,) if self.admitting else (),
-                revision=f"r{revision}",
-                owner="StatefulSet" if controller.kind == "StatefulSet" else "ReplicaSet",
-                controller=controller.target.key,
-                spec=template(processes),
-            )
-        )
-
-    def delete(self, uid: str) -> None:
-        """Delete gracefully: what runs is asked to end, what was never scheduled is gone at once."""
-        pod = self.pods[uid]
-        if pod.ended or not pod.node:
-            self.remove(uid)
-        elif not pod.deleting:
-            self._show(replace(pod, deleting=True))
-
-    def remove(self, uid: str) -> None:
-        """Take the object away, whatever runs."""
-        pod = self.pods.pop(uid)
-        if uid not in self.hidden:
-            self.log.append((uid, None, pod))
-
-    def unlabel(self, uid: str) -> None:
-        """Remove the labels of a pod: a watch that selects by them tells that it was deleted."""
-        self.hidden.add(uid)
-        self.log.append((uid, None, self.pods[uid]))
-
-    @property
-    def listed(self) -> dict[str, Pod]:
-        """What a list of the labelled pods shows."""
-        return {uid: pod for uid, pod in self.pods.items() if uid not in self.hidden}
-
     def release(self, uid: str) -> None:
         """Start a waiting pod without a grant, at its workload's floor."""
-        self.ungranted.add(uid)
-        self.shares[uid] = max(1, self.plan().workloads[self.pods[uid].workload].floor)
-        self._show(replace(self.pods[uid], gates=()))
-
-    def patch(self, grant: Grant) -> None:
-        """Write a grant to the pod with this uid, if it is there and still waits."""
-        pod = self.pods.get(grant.pod.uid)
-        if pod is None or not pod.gates:
-            return
-        self.shares[pod.uid] = grant.share
-        self._show(replace(pod, gates=(), spec=None, connections=grant.connections))
-
-    def _show(self, pod: Pod) -> None:
-        if self.pods.get(pod.uid) != pod:
-            self.pods[pod.uid] = pod
-            if pod.uid not in self.hidden:
-                self.log.append((pod.uid, pod, pod))
+        pod = self.pods[uid]
+        self.start_ungranted(pod, max(1, self.plan().workloads[pod.workload].floor))
+        self.show(replace(pod, gates=()))
 
     # The scheduler and the kubelet.
 
@@ -140,7 +60,7 @@ class World:
         pod = self.pods[uid]
         open_nodes = [node for node in NODES if node in self.nodes and node not in self.cut]
         if open_nodes and not pod.gates and not pod.node and not pod.deleting:
-            self._show(replace(pod, node=open_nodes[int(uid[1:]) % len(open_nodes)]))
+            self.show(replace(pod, node=open_nodes[int(uid[1:]) % len(open_nodes)]))
 
     def start(self, uid: str) -> None:
         """Start the processes; the pod gets its address."""
@@ -148,8 +68,8 @@ class World:
         reachable = pod.node in self.nodes and pod.node not in self.cut
         if reachable and uid not in self.processes and not pod.ended and not pod.deleting:
             address = pod.address or self._free_address()
-            self.processes[uid] = Process(self.bound(uid), address, pod.node, 0 if self.away else 1)
-            self._show(replace(pod, address=address))
+            self.processes[uid] = Process(self.bound(uid), address, pod.node, 0 if self.away else self._least(uid))
+            self.show(replace(pod, address=address))
 
     def restart(self, uid: str, outlive: int = 0) -> None:
         """Restart the container in place: it reads the annotations anew; some old backends may run on."""
@@ -158,7 +78,7 @@ class World:
             if outlive and self.observed and not self.away:
                 self.leftover[process.address] += min(outlive, process.held)
             process.bound = self.bound(uid)
-            process.held = 0 if self.away else 1
+            process.held = 0 if self.away else self._least(uid)
 
     def end(self, uid: str, outlive: int = 0) -> None:
         """Let a process end; some of its backends may outlive it. The kubelet reports the end, if there is a pod."""
@@ -167,12 +87,18 @@ class World:
         if process and outlive and self.observed and not self.away and not unseen:
             self.lingering[uid] = (process.address, min(outlive, process.held))
         if pod is not None and not unseen:
-            self._show(replace(pod, ended=True))
+            self.show(replace(pod, ended=True))
 
     def bound(self, uid: str) -> int:
-        """Return what the processes of a pod open with the settings that its annotations give now."""
-        share = self.shares[uid]
-        return self.process_counts[uid] * share + self.extras[uid] if share > 0 else UNLIMITED
+        """Return what the processes of a pod open at the server with the settings that its annotations give now."""
+        grant = self.granted[uid]
+        if grant.mode is not WorkloadMode.DIRECT:
+            return 0
+        return self.process_counts[uid] * grant.share + self.extras[uid] if grant.share > 0 else UNLIMITED
+
+    def _least(self, uid: str) -> int:
+        """Return what the processes of a pod hold at the server whatever they do."""
+        return min(1, self.bound(uid))
 
     def _free_address(self) -> str:
         held = {p.address for p in self.processes.values()} | {p.address for p in self.pods.values() if not p.ended}
@@ -213,8 +139,10 @@ class World:
             backends[process.address] += process.held
         for address, count in self.lingering.values():
             backends[address] += count
+        backends[POOLER] = self.pooled
+        seen = +backends
         known = {pod.address for _, _, pod in self.log}
-        return Sessions(dict(backends), frozenset(known - backends.keys()))
+        return Sessions(dict(seen), frozenset(known - seen.keys()))
 
     def go_away(self) -> None:
         """Stop the server: whatever was connected is not any more."""
@@ -225,8 +153,8 @@ class World:
 
     def come_back(self) -> None:
         self.away = False
-        for process in self.processes.values():
-            process.held = max(1, process.held)
+        for uid, process in self.processes.items():
+            process.held = max(self._least(uid), process.held)
 
     def forget_backends(self) -> None:
         """Let all backends end that nobody listens to."""
@@ -237,6 +165,17 @@ class World:
 
     def plan(self) -> ServerPlan:
         return plan_server(self.budgets, {c.target.key: c.target for c in self.controllers}, None)
+
+    def for_poolers(self) -> int:
+        """Return what poolers may open: those that are planned with, and those that pods are still behind."""
+        planned = self.plan().poolers
+        behind = {self.granted[uid].pod.workload.budget_key for uid in self.live() if not self.bound(uid)}
+        shares = {b.key: b.spec.pooler.external.connections for b in self.budgets if b.spec.pooler.external}
+        return sum(share for key, share in shares.items() if key in planned or key in behind)
+
+    def live(self) -> set[str]:
+        """Return the pods that were granted and may run."""
+        return {uid for uid, p in self.pods.items() if not p.gates and not p.ended} | self.processes.keys()
 
     def could_open(self) -> dict[str, int]:
         """Return what each pod may open from now on without asking anybody."""
@@ -264,19 +203,19 @@ class World:
         held.update({uid: count for uid, (_, count) in self.lingering.items() if uid in self.ungranted})
         return sum(max(0, count - charged.get(uid, 0)) for uid, count in held.items())
 
-    def of(self, controller: Controller) -> Iterator[Pod]:
-        return (pod for pod in list(self.pods.values()) if pod.workload == controller.key)
-
     def is_ready(self, pod: Pod) -> bool:
         return pod.uid in self.processes and not pod.deleting and pod.node not in self.cut
 
 
-def build(usable: int, controllers: list[Controller], workloads: list[Workload], *, observed: bool) -> World:
+def build(
+    usable: int, controllers: list[Controller], workloads: list[Workload], *, observed: bool, pooled: int = 0
+) -> World:
     """Return a world with the budgets of the controllers and no pods yet."""
     budgets = []
     for age, key in enumerate(BUDGETS):
         mine = [w for c, w in zip(controllers, workloads, strict=True) if c.budget == key]
         if mine:
-            spec = PoolBudgetSpec(max_connections=usable, reserved_connections=0, workloads=mine)
+            of_server = {"max_connections": usable, "reserved_connections": 0, "database": DATABASE}
+            spec = PoolBudgetSpec(**of_server, pooler=pooler(pooled), workloads=mine)
             budgets.append(Budget(key, spec, created=str(age)))
     return World(budgets, controllers, observed=observed)

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
+from poolbudget.api.v1alpha1 import WorkloadMode
 from poolbudget.ledger import decide, grant, release
 from poolbudget.ledger.books import Books
 from poolbudget.ledger.grant import Claim
@@ -113,7 +114,7 @@ def forgets_sessions_that_a_lost_node_left(patch: pytest.MonkeyPatch) -> None:
 
 
 def forgets_what_outlives_a_container(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Books, "elsewhere", lambda books, ordinary_reserve: max(0, books.strangers - ordinary_reserve))
+    patch.setattr(Books, "elsewhere", lambda books, unnamed: max(0, books.strangers - unnamed))
 
 
 def forgets_what_a_pod_opens_outside_its_pools(patch: pytest.MonkeyPatch) -> None:
@@ -202,6 +203,25 @@ def believes_what_its_cache_held_before_a_relist(patch: pytest.MonkeyPatch) -> N
     patch.setattr(Operator, "relist", believe)
 
 
+def lends_what_poolers_may_take(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(ServerPlan, "for_poolers", 0)
+
+
+def lends_the_room_of_pods_that_were_moved_before_they_end(patch: pytest.MonkeyPatch) -> None:
+    room = Room.__init__
+
+    def hasty(self: Room, plan: ServerPlan, ledger: Ledger, elsewhere: int, *others: object) -> None:
+        direct = {key for key, workload in plan.workloads.items() if workload.mode is WorkloadMode.DIRECT}
+        left = {uid: e if e.workload in direct else replace(e, connections=0) for uid, e in ledger.items()}
+        room(self, plan, left, elsewhere, *others)  # type: ignore[arg-type]
+
+    patch.setattr(Room, "__init__", hasty)
+
+
+def charges_nothing_for_a_pod_that_connects_directly(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(grant, "_behind_pooler", lambda claim: Grant(claim.pod, 0, claim.share, WorkloadMode.DIRECT))
+
+
 MUTATIONS: list[Callable[[pytest.MonkeyPatch], None]] = [
     forgets_what_it_granted_in_the_same_round,
     keeps_free_room_for_what_others_lack,
@@ -228,6 +248,12 @@ MUTATIONS: list[Callable[[pytest.MonkeyPatch], None]] = [
     ignores_that_another_wrote_the_ledger,
     believes_what_its_cache_held_before_a_relist,
 ]
+POOLER_MUTATIONS: list[Callable[[pytest.MonkeyPatch], None]] = [
+    lends_what_poolers_may_take,
+    lends_the_room_of_pods_that_were_moved_before_they_end,
+    charges_nothing_for_a_pod_that_connects_directly,
+]
+"""Looked for where every budget has a pooler."""
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.__name__)
@@ -237,7 +263,17 @@ def test_the_model_catches(mutation: Callable[[pytest.MonkeyPatch], None], monke
         search()
 
 
-def search() -> None:
+@pytest.mark.parametrize("mutation", POOLER_MUTATIONS, ids=lambda mutation: mutation.__name__)
+def test_the_model_with_poolers_catches(
+    mutation: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mutation(monkeypatch)
+    with pytest.raises(AssertionError):
+        search(poolers=(3,))
+
+
+def search(poolers: tuple[int, ...] = LedgerMachine.poolers) -> None:
     """Run the model until it fails."""
     for number in SEEDS:
-        run_state_machine_as_test(seed(number)(type("Mutant", (LedgerMachine,), {})), settings=BOUNDED)
+        machine = type("Mutant", (LedgerMachine,), {"poolers": poolers})
+        run_state_machine_as_test(seed(number)(machine), settings=BOUNDED)

@@ -4,12 +4,30 @@ from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
-from poolbudget.api.v1alpha1 import PoolBudgetSpec, TargetReference, Workload
+from poolbudget.api.v1alpha1 import (
+    External,
+    PoolBudgetSpec,
+    Pooler,
+    PoolerMode,
+    TargetReference,
+    Workload,
+    WorkloadMode,
+)
 from poolbudget.detection.podspec import Container, PodSpec, Variable
 from poolbudget.ledger.decide import Snapshot
 from poolbudget.ledger.model import GATE, Decision, Pod, Reservation
 from poolbudget.ledger.unmanaged import Charge, UnmanagedPod
-from poolbudget.planning.model import Budget, BudgetKey, ServerPlan, Target, TargetKey, WorkloadKey
+from poolbudget.planning.model import (
+    Budget,
+    BudgetKey,
+    PoolerPlan,
+    PoolShare,
+    ServerPlan,
+    Target,
+    TargetKey,
+    WorkloadKey,
+    WorkloadPlan,
+)
 from poolbudget.planning.plan import plan_server
 from poolbudget.planning.settings import setting_names
 
@@ -40,9 +58,15 @@ def waiting(name: str = "api-1", processes: int = 1, **fields: Any) -> Pod:
 
 
 def running(name: str = "api-1", connections: int | None = 4, **fields: Any) -> Pod:
-    """Return a pod that was granted and runs."""
+    """Return a pod that was granted so many connections of its own and runs; None: that was granted nothing."""
     pod = waiting(name, node="worker", address=f"10.0.0.{name[-1]}", connections=connections)
-    return replace(pod, gates=(), spec=None, **fields)
+    mode = None if connections is None else WorkloadMode.DIRECT
+    return replace(pod, **{"gates": (), "spec": None, "mode": mode, **fields})
+
+
+def pooled(name: str = "api-1", **fields: Any) -> Pod:
+    """Return a running pod that was granted behind the pooler."""
+    return running(name, 0, **{"mode": WorkloadMode.POOLED, **fields})
 
 
 def reservation(name: str = "api-1", connections: int = 4, **fields: Any) -> Reservation:
@@ -88,6 +112,24 @@ def spec(usable: int = 16, **fields: Any) -> PoolBudgetSpec:
 
 def plan(budget: PoolBudgetSpec, *targets: Target) -> ServerPlan:
     return plan_server([Budget(BUDGET, budget)], {t.key: t for t in targets or (target(),)}, None)
+
+
+EXTERNAL = Pooler(mode=PoolerMode.EXTERNAL, external=External(host="pgbouncer", connections=6))
+CLIENTS = 20
+"""Of each process, to the pooler."""
+
+
+def moved(server: ServerPlan, *names: str, mode: WorkloadMode = WorkloadMode.POOLED) -> ServerPlan:
+    """Return the plan with these workloads behind a pooler that takes 6 connections; the others stay as they are."""
+    behind = {key: _behind_pooler(w, mode) if key.workload in names else w for key, w in server.workloads.items()}
+    pooler = PoolerPlan("pgbouncer", 6432, 6, 100, 0, prepared_statements=True, external=True)
+    return replace(server, workloads=behind, poolers={BUDGET: pooler})
+
+
+def _behind_pooler(workload: WorkloadPlan, mode: WorkloadMode) -> WorkloadPlan:
+    clients = CLIENTS * (workload.processes or 1)
+    pools = (PoolShare("", CLIENTS, 0),)
+    return replace(workload, mode=mode, share=CLIENTS, pools=pools, per_pod=0, planned=0, clients_per_pod=clients)
 
 
 def stateful(name: str, **fields: Any) -> Workload:

@@ -42,11 +42,18 @@ def container(own: Mapping[str, str] = {}) -> Raw:
     return {"name": "app", "command": ["uvicorn", "app:app", "--workers", "2"], "env": [*injected, *set_here]}
 
 
-def pod(name: str, granted: int | None = None, own: Mapping[str, str] = {}, **changes: Any) -> Raw:
-    """Return a pod of the workload `api` that has run since 10:00; `changes` go into metadata, status or else spec."""
-    annotations = {"poolbudget.dev/connections": str(granted)} if granted else {}
+def pod(
+    name: str, granted: int | None = None, own: Mapping[str, str] = {}, mode: str = "Direct", **changes: Any
+) -> Raw:
+    """Return a pod of the workload `api` that has run since 10:00; `changes` go into metadata, status or else spec.
+
+    Behind the pooler it is `granted` as many connections to that, and none at the server.
+    """
+    annotations = {}
     if granted:
-        annotations |= {
+        annotations = {
+            "poolbudget.dev/connections": str(granted if mode == "Direct" else 0),
+            "poolbudget.dev/mode": mode,
             f"env.poolbudget.dev/{SETTINGS[0]}": str(granted // 2),
             f"env.poolbudget.dev/{SETTINGS[1]}": "0",
         }
@@ -139,11 +146,11 @@ def test_a_budget_reads_from_the_server_down_to_its_pods() -> None:
         "  WORKLOAD  MODE    PROCESSES  POOL  PER POD  PODS  PLANNED  WAITING  GRANTED  REASON",
         "  api       Direct          2  8+0        16     2        3        1       48  FitsDirectly",
         "",
-        "  POD    WORKLOAD  STATE        SINCE  GRANTED  CONFIGURED  IN USE",
-        "  api-3  api       vanished         -       16           -       0",
-        "  api-2  api       terminating    10s       16          16       0",
-        "  api-1  api       running         2h       16          16      12",
-        "  api-4  api       waiting         3m        -           -       -",
+        "  POD    WORKLOAD  STATE        SINCE  MODE    GRANTED  CONFIGURED  IN USE",
+        "  api-3  api       vanished         -  -            16           -       0",
+        "  api-2  api       terminating    10s  Direct       16          16       0",
+        "  api-1  api       running         2h  Direct       16          16      12",
+        "  api-4  api       waiting         3m  -             -           -       -",
         "",
         f"  api-3: Vanished: {VANISHED}",
         "  api-4: NoRoom: needs 4, free 0",
@@ -153,6 +160,35 @@ def test_a_budget_reads_from_the_server_down_to_its_pods() -> None:
         "",
         "note: something was left out",
     ]
+
+
+def test_pods_behind_a_pooler_show_what_they_open_there() -> None:
+    shown = picture(
+        pod("api-1", 16),
+        pod("api-2", 40, mode="Pooled"),
+        pod("api-3", 2, mode="NullPool"),
+        ledger=(entry("api-1", 16), entry("api-2", 0), entry("api-3", 0)),
+        sessions={"10.0.0.1": 12, "10.0.0.3": 1},
+    )
+    lines = text.budget_text(document.of_budget(shown, NOW), NOW).splitlines()
+    bypassed = "Bypassed: holds 1 at the server itself and was granted a place behind the pooler"
+    cause = "it does not take host and port from its settings, or connects elsewhere in its code"
+    at = lines.index("  POD    WORKLOAD  STATE    SINCE  MODE      GRANTED  CONFIGURED  CLIENTS  IN USE")
+    assert lines[at + 1 :] == [
+        "  api-1  api       running     2h  Direct         16          16        -      12",
+        "  api-2  api       running     2h  Pooled          0           -       40       0",
+        "  api-3  api       running     2h  NullPool        0           -        -       1",
+        "",
+        f"  api-3: {bypassed}: {cause}",
+    ]
+    of_pod = text.pod_text(document.of_pod(shown, "api-2", NOW), NOW).splitlines()
+    assert of_pod[1] == "  0 granted, 40 client connections to the pooler, 0 in use"
+
+
+def test_pods_of_another_budget_count_also_behind_its_pooler() -> None:
+    night = WorkloadKey("shop", "night", "batch")
+    found = document.of_budget(picture(ledger=(entry("batch-1", 9, night), entry("batch-2", 0, night))), NOW)
+    assert found["others"] == [{"budget": "shop/night", "pods": 2, "granted": 9}]
 
 
 def test_a_waiting_pod_reads_from_its_reason_to_those_it_waits_for() -> None:

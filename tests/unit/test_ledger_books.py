@@ -2,9 +2,9 @@
 
 import pytest
 
-from poolbudget.ledger.books import Excess, audit
+from poolbudget.ledger.books import Excess, PoolerPod, audit
 from poolbudget.ledger.release import Sessions
-from tests.unit.ledger_builders import API, ledger, pods, reservation, running, unmanaged
+from tests.unit.ledger_builders import API, ledger, pods, pooled, reservation, running, unmanaged
 
 CHARGED = ledger(reservation("api-1", 4))
 
@@ -34,7 +34,7 @@ def test_strangers_are_charged_beyond_the_ordinary_reserve(reserve: int, elsewhe
 def test_a_pod_that_holds_more_than_its_grant_is_named_and_the_rest_is_charged(backends: int, beyond: int) -> None:
     books = audit(CHARGED, pods(running()), Sessions({"10.0.0.1": backends}))
     assert books.exceeding == (((CHARGED["api-1"], backends),) if beyond else ())
-    assert books.elsewhere(ordinary_reserve=10) == beyond
+    assert books.elsewhere(unnamed=10) == beyond
 
 
 def test_pods_that_share_an_address_may_hold_what_they_have_together() -> None:
@@ -82,6 +82,51 @@ def test_the_sessions_of_an_unmanaged_pod(
     assert (books.by_unmanaged.get(pod.uid, 0), books.strangers) == (of_pod, strangers)
     assert books.exceeding == ()
     assert sum(books.by_workload.values()) >= of_pod
+
+
+@pytest.mark.parametrize(
+    ("shown", "exceeding", "strangers", "beyond"),
+    [
+        pytest.param({"10.0.0.9": 5}, [], 5, 0, id="it goes through the pooler, whose address nobody knows"),
+        pytest.param({"10.0.0.1": 2}, [("api-1", 2)], 0, 2, id="it bypasses the pooler"),
+        pytest.param({"172.18.0.2": 2}, [], 2, 0, id="a session at the node's address may be anybody's"),
+    ],
+)
+def test_a_pod_behind_the_pooler_is_charged_what_it_holds_itself(
+    shown: dict[str, int], exceeding: list[tuple[str, int]], strangers: int, beyond: int
+) -> None:
+    books = audit(ledger(reservation(connections=0)), pods(pooled(host="172.18.0.2")), Sessions(shown))
+    assert [(entry.pod, held) for entry, held in books.exceeding] == exceeding
+    assert (books.strangers, books.beyond) == (strangers, beyond)
+
+
+def test_the_address_of_its_node_does_not_prove_that_a_pod_bypasses_the_pooler() -> None:
+    on_host = pooled(address="172.18.0.2", host="172.18.0.2")
+    books = audit(ledger(reservation(connections=0)), pods(on_host), Sessions({"172.18.0.2": 2}))
+    assert (books.exceeding, books.strangers) == ((), 2)
+
+
+@pytest.mark.parametrize(("strangers", "elsewhere"), [(0, 0), (23, 0), (24, 1), (30, 7)])
+def test_sessions_of_nobody_are_those_of_a_pooler_that_somebody_else_runs(strangers: int, elsewhere: int) -> None:
+    books = audit({}, {}, Sessions({"10.0.0.9": strangers}))
+    assert books.elsewhere(unnamed=3 + 20) == elsewhere
+
+
+@pytest.mark.parametrize(
+    ("by_address", "strangers", "beyond"),
+    [
+        pytest.param({"10.0.0.7": 10}, 0, 0, id="its share"),
+        pytest.param({"10.0.0.7": 13}, 0, 3, id="what it holds beyond its share is charged"),
+        pytest.param({"172.18.0.3": 10}, 0, 0, id="its share, seen at the address of its node"),
+        pytest.param({"172.18.0.3": 13}, 3, 0, id="beyond that they are strangers"),
+        pytest.param({"10.0.0.9": 10}, 10, 0, id="another address is nobody's"),
+    ],
+)
+def test_the_sessions_of_a_pooler_of_ours(by_address: dict[str, int], strangers: int, beyond: int) -> None:
+    ours = [PoolerPod("10.0.0.7", "172.18.0.3", 10)]
+    books = audit(CHARGED, pods(running()), Sessions(by_address), poolers=ours)
+    assert (books.strangers, books.beyond, books.exceeding) == (strangers, beyond, ())
+    assert books.elsewhere(unnamed=0) == strangers + beyond
 
 
 def test_an_excess_counts_only_when_it_lasts() -> None:

@@ -130,16 +130,24 @@ def test_a_pod_that_sets_a_size_itself_starts_only_if_the_plan_was_made_for_it(
     assert len(starts(Budget(BUDGET, SPEC), published(SPEC, **template), {}, [waiting(spec=with_own(own))])) == expected
 
 
-@pytest.mark.parametrize(("mode", "size"), [("Pooled", "20"), ("NullPool", "1")])
-def test_a_pod_behind_a_pooler_starts_with_its_settings_and_takes_nothing_of_the_server(mode: str, size: str) -> None:
+def behind_pooler(mode: str) -> PoolBudgetSpec:
     declared = {"name": "api", "mode": mode, "route": "Env", "pool": {"maxOverflow": 2}}
     external = {"mode": "External", "external": {"host": "bouncer", "connections": 5}}
-    budget = spec(
+    return spec(
         usable=16,
         workloads=[Workload.model_validate(declared)],
         database=Database(host="db"),
         pooler=Pooler.model_validate(external),
     )
+
+
+def test_a_pod_that_would_go_past_the_pooler_does_not_start() -> None:
+    assert started(waiting(spec=with_own({"DB_HOST": "db", "DB_PORT": "5432"})), budget=behind_pooler("Pooled")) == []
+
+
+@pytest.mark.parametrize(("mode", "size"), [("Pooled", "20"), ("NullPool", "1")])
+def test_a_pod_behind_a_pooler_starts_with_its_settings_and_takes_nothing_of_the_server(mode: str, size: str) -> None:
+    budget = behind_pooler(mode)
     (start,) = started(replace(waiting(), spec=app(1, *setting_names(budget, budget.workloads[0]))), budget=budget)
     assert (start.reservation.connections, start.annotations["poolbudget.dev/mode"]) == (0, mode)
     assert (start.annotations["env.poolbudget.dev/DB_POOL_SIZE"], start.annotations["env.poolbudget.dev/DB_HOST"]) == (

@@ -6,7 +6,7 @@ import pytest
 
 from poolbudget.ledger.model import Pod
 from poolbudget.ledger.release import Boots, Evidence, Sessions, keep_what_may_live, restore_what_was_granted
-from tests.unit.ledger_builders import ledger, pods, reservation, running, waiting
+from tests.unit.ledger_builders import ledger, pods, pooled, reservation, running, waiting
 
 BUSY = Sessions({"10.0.0.1": 3})
 IDLE = Sessions({})
@@ -37,6 +37,26 @@ Gone = Mapping[str, Pod | None]
 def test_what_stays_charged(shown: Pod | None, gone: Gone, sessions: Sessions | None, left: int | None) -> None:
     kept = keep_what_may_live(ledger(reservation()), Evidence(pods(shown) if shown else {}, gone, {}, sessions))
     assert {entry.connections for entry in kept.values()} == (set() if left is None else {left})
+
+
+@pytest.mark.parametrize(
+    ("shown", "gone", "sessions", "stays"),
+    [
+        pytest.param(pooled(), {}, IDLE, True, id="a running pod keeps its place"),
+        pytest.param(waiting(), {}, IDLE, True, id="a pod at the gate may have been started by a patch on its way"),
+        pytest.param(pooled(ended=True), {}, IDLE, False, id="an ended pod is released"),
+        pytest.param(pooled(ended=True), {}, BUSY, True, id="an ended pod that left backends answers for them"),
+        pytest.param(None, {}, SETTLED, True, id="a pod that is not seen is not yet confirmed to be gone"),
+        pytest.param(None, {"api-1": None}, None, False, id="one that vanished needs no proof of its end"),
+        pytest.param(None, {"api-1": None}, BUSY, True, id="unless its address shows that it bypassed the pooler"),
+    ],
+)
+def test_a_pod_behind_the_pooler_holds_nothing_at_the_server(
+    shown: Pod | None, gone: Gone, sessions: Sessions | None, stays: bool
+) -> None:
+    known = Evidence(pods(shown) if shown else {}, gone, {}, sessions)
+    kept = keep_what_may_live(ledger(reservation(connections=0)), known)
+    assert [entry.connections for entry in kept.values()] == ([0] if stays else [])
 
 
 VANISHED: Gone = {"api-1": None}
@@ -105,6 +125,7 @@ def test_node_and_address_are_noted_as_soon_as_they_are_known_and_never_lost() -
     ("shown", "restored"),
     [
         pytest.param(running(), {"api-1"}, id="a running pod that carries a grant"),
+        pytest.param(pooled(), {"api-1"}, id="one that carries a grant behind the pooler"),
         pytest.param(running(deleting=True), {"api-1"}, id="a terminating one"),
         pytest.param(running(ended=True), set(), id="not one that has ended"),
         pytest.param(running(connections=None), set(), id="not one without a grant"),

@@ -63,6 +63,12 @@ def said(held: Entries, *shown: Pod, reason: str = "NoRoom") -> str:
             "(shop/api-1): poolbudget forget",
             id="what vanished, and the way out",
         ),
+        pytest.param(
+            ledger(reservation("api-1", 0), reservation("api-3", 0)),
+            (ending("api-1"),),
+            "needs 4, free 1",
+            id="pods behind the pooler hold nothing that could become free",
+        ),
     ],
 )
 def test_the_message_names_who_holds_what_is_missing(held: Entries, shown: tuple[Pod, ...], message: str) -> None:

@@ -8,7 +8,7 @@ from poolbudget.api.v1alpha1 import Env, NamedPool, Workload
 from poolbudget.detection.podspec import Container, PodSpec, Variable
 from poolbudget.ledger.model import Ledger, Pod
 from poolbudget.ledger.unmanaged import charge, ungranted
-from tests.unit.ledger_builders import BUDGET, app, ledger, reservation, running, spec, unmanaged, waiting
+from tests.unit.ledger_builders import BUDGET, app, ledger, pooled, reservation, running, spec, unmanaged, waiting
 
 
 @pytest.mark.parametrize(
@@ -16,6 +16,7 @@ from tests.unit.ledger_builders import BUDGET, app, ledger, reservation, running
     [
         pytest.param(running(connections=None), {}, True, id="it runs without a grant"),
         pytest.param(running(connections=0), {}, True, id="a grant of nothing is none"),
+        pytest.param(pooled(), {}, False, id="unless it is behind the pooler"),
         pytest.param(running(connections=4), {}, False, id="it was granted"),
         pytest.param(waiting(), {}, False, id="it waits at the gate"),
         pytest.param(running(connections=None, ended=True), {}, False, id="it has ended"),

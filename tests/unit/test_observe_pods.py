@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from poolbudget.api.v1alpha1 import WorkloadMode
 from poolbudget.ledger.model import Pod
 from poolbudget.observe.pods import parse_pod
 
@@ -55,3 +56,18 @@ def test_since_when_a_pod_has_been_asked_to_end(metadata: dict[str, Any], since:
 @pytest.mark.parametrize(("annotations", "annotated"), [(None, False), ({}, False), ({"a": "b"}, True)])
 def test_whether_a_pod_has_annotations(annotations: dict[str, str] | None, annotated: bool) -> None:
     assert parsed(metadata={"annotations": annotations}).annotated is annotated
+
+
+@pytest.mark.parametrize(
+    ("annotations", "granted"),
+    [
+        pytest.param({}, (None, None), id="nothing"),
+        pytest.param({"connections": "4", "mode": "Direct"}, (4, WorkloadMode.DIRECT), id="connections of its own"),
+        pytest.param({"connections": "0", "mode": "Pooled"}, (0, WorkloadMode.POOLED), id="a pool behind the pooler"),
+        pytest.param({"connections": "0", "mode": "NullPool"}, (0, WorkloadMode.NULL_POOL), id="none behind it"),
+        pytest.param({"connections": "-1", "mode": "Other"}, (None, None), id="what no operator writes"),
+    ],
+)
+def test_what_a_pod_was_granted(annotations: dict[str, str], granted: tuple[int | None, WorkloadMode | None]) -> None:
+    pod = parsed(metadata={"annotations": {f"poolbudget.dev/{name}": value for name, value in annotations.items()}})
+    assert (pod.connections, pod.mode) == granted

@@ -10,6 +10,7 @@ from dataclasses import replace
 from poolbudget.api.v1alpha1 import WorkloadStatus
 from poolbudget.ledger.model import Pod, Wait
 from poolbudget.ledger.unmanaged import Charge
+from poolbudget.planning.modes import NO_TROUBLE
 
 TO_NONE = "scale the Deployment to 0, and back once its pods are gone"
 """Not "strategy Recreate": if the waiting pod is ready before the last old one has ended, the Deployment's controller
@@ -66,7 +67,7 @@ def with_unmanaged(workload: WorkloadStatus, own: Sequence[Charge]) -> WorkloadS
         update={"committed": workload.connections.committed + held}
     )
     holders = _holders(sorted(own, key=_largest_first))
-    reason = "Unmanaged" if workload.reason == "FitsDirectly" else workload.reason
+    reason = "Unmanaged" if workload.reason in NO_TROUBLE else workload.reason
     message = f"{holders}; {workload.message}" if workload.message else holders
     return workload.model_copy(update={"pods": pods, "connections": connections, "reason": reason, "message": message})
 

@@ -5,9 +5,9 @@ patched.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from poolbudget.api.v1alpha1 import PoolBudgetSpec
+from poolbudget.api.v1alpha1 import PoolBudgetSpec, WorkloadMode
 from poolbudget.ledger.adoption import mention_unmanaged
 from poolbudget.ledger.grant import Claim, claims, grant_one
 from poolbudget.ledger.model import MOST_ENTRIES, Decision, Grant, Ledger, Pod, Reservation, Wait
@@ -17,6 +17,7 @@ from poolbudget.ledger.shortage import Shortage
 from poolbudget.ledger.triage import Namespaces, Verdict, triage
 from poolbudget.ledger.unmanaged import Charge, UnmanagedPod
 from poolbudget.planning.model import BudgetKey, ServerPlan, WorkloadKey
+from poolbudget.planning.poolers import endpoint
 
 LEDGER_FULL_REMEDY = "run fewer pods with more processes each, or divide the database among several servers"
 
@@ -62,7 +63,7 @@ def decide(snapshot: Snapshot) -> Decision:
     grants: list[Grant] = []
     for claim in sorted((answer for answer in answers if isinstance(answer, Claim)), key=lambda c: c.rank):
         reserved = ledger.get(claim.pod.uid)
-        answer = _grant_new(claim, room, ledger) if reserved is None else _repeat(claim, reserved)
+        answer = _grant_new(claim, room, ledger) if reserved is None else _repeat(claim, reserved, snapshot.specs)
         if isinstance(answer, Wait):
             waits.append(answer)
             continue
@@ -97,13 +98,24 @@ def _reserve(grant: Grant) -> Reservation:
     return Reservation(pod.uid, grant.connections, pod.namespace, pod.name, pod.workload)
 
 
-def _repeat(claim: Claim, reserved: Reservation) -> Grant | Wait:
+def _repeat(claim: Claim, reserved: Reservation, specs: Mapping[BudgetKey, PoolBudgetSpec]) -> Grant | Wait:
     """Grant once more what the ledger holds: the patch that should have followed may not have arrived.
 
-    The amount must stay, since the patch may also have arrived unseen.
+    The amount must stay, since the patch may also have arrived unseen; so a pod that was granted connections of its own
+    starts with these, even if its workload has been moved behind a pooler meanwhile.
     """
-    if reserved.connections < (needed := claim.bound(max(1, claim.floor))):
+    if reserved.behind_pooler:
+        return _repeat_behind_pooler(claim, specs[claim.plan.key.budget_key])
+    plan = replace(claim.plan, mode=WorkloadMode.DIRECT)
+    if reserved.connections < (needed := plan.bound(claim.processes, max(1, claim.floor))):
         message = f"was granted {reserved.connections} before the budget changed and now needs {needed}: delete the pod"
         return Wait(claim.pod, "GrantOutdated", message)
-    share = (reserved.connections - claim.plan.workload.extra_per_pod) // claim.processes
+    share = (reserved.connections - plan.workload.extra_per_pod) // claim.processes
     return Grant(claim.pod, reserved.connections, share)
+
+
+def _repeat_behind_pooler(claim: Claim, spec: PoolBudgetSpec) -> Grant | Wait:
+    if claim.plan.mode is WorkloadMode.DIRECT or endpoint(claim.plan.key.budget_key, spec) is None:
+        message = "was granted a place behind the pooler before the budget changed: delete the pod"
+        return Wait(claim.pod, "GrantOutdated", message)
+    return Grant(claim.pod, 0, claim.share, claim.plan.mode)

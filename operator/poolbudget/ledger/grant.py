@@ -7,12 +7,14 @@ planned share for each of them, or the largest that fits, never below the floor.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from poolbudget.api.v1alpha1 import WorkloadMode
 from poolbudget.detection.processes import Unknown
 from poolbudget.ledger.adoption import adoption_blocked
 from poolbudget.ledger.model import Grant, Pod, Wait
 from poolbudget.ledger.room import Room
 from poolbudget.ledger.unmanaged import UnmanagedPod
 from poolbudget.planning.model import WorkloadKey, WorkloadPlan
+from poolbudget.planning.modes import own_address
 from poolbudget.planning.overrides import OverrideError, overrides
 from poolbudget.planning.processes import pod_processes
 
@@ -33,7 +35,7 @@ class Claim:
     replaces: bool
 
     def bound(self, share: int) -> int:
-        """Return the connections of the pod at this share for each process."""
+        """Return the connections of the pod at the server, at this share for each process."""
         return self.plan.bound(self.processes, share)
 
     @property
@@ -71,9 +73,22 @@ def grant_one(claim: Claim, room: Room) -> Grant | Wait:
     if not claim.plan.fits:
         return Wait(claim.pod, claim.plan.reason, claim.plan.message)
     available = _available(claim, room)
-    needed = claim.bound(claim.floor)
     if available is None:
         return Wait(claim.pod, "PodsBeyondPlan", _beyond_plan(claim, room))
+    behind_pooler = claim.plan.mode is not WorkloadMode.DIRECT
+    answer = _behind_pooler(claim) if behind_pooler else _direct(claim, room, available)
+    if isinstance(answer, Grant):
+        room.take(claim.plan.key, answer.connections)
+    return answer
+
+
+def _behind_pooler(claim: Claim) -> Grant:
+    """Start the pod whatever is free: what the pooler may open is set aside for it in any case."""
+    return Grant(claim.pod, 0, claim.share, claim.plan.mode)
+
+
+def _direct(claim: Claim, room: Room, available: int) -> Grant | Wait:
+    needed = claim.bound(claim.floor)
     if available < needed:
         beside_nobody = _available(replace(claim, replaces=False), room)
         slot = None if beside_nobody is None else available - beside_nobody
@@ -83,9 +98,7 @@ def grant_one(claim: Claim, room: Room) -> Grant | Wait:
     # A pod of another revision may run more processes than the plan is made for: it must not take the room of others.
     most = min(available, max(needed, claim.plan.per_pod))
     share = min(claim.share, (most - claim.plan.workload.extra_per_pod) // claim.processes)
-    grant = Grant(claim.pod, claim.bound(share), share)
-    room.take(claim.plan.key, grant.connections)
-    return grant
+    return Grant(claim.pod, claim.bound(share), share)
 
 
 def _claim(pod: Pod, plan: WorkloadPlan | None, held_revisions: set[str | None]) -> Claim | Wait:
@@ -98,6 +111,8 @@ def _claim(pod: Pod, plan: WorkloadPlan | None, held_revisions: set[str | None])
         floor, share = overrides(plan.workload, pod.spec).bounds(plan.floor, plan.share)
     except OverrideError as error:
         return Wait(pod, "OverrideUnknown", str(error))
+    if plan.mode is not WorkloadMode.DIRECT and (obstacle := own_address(plan.workload, pod.spec)):
+        return Wait(pod, "Unroutable", obstacle)
     newest = plan.revision is None or pod.revision == plan.revision
     return Claim(pod, plan, processes.count, floor, share, replaces=newest and bool(held_revisions - {pod.revision}))
 

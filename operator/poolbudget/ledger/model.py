@@ -6,6 +6,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from poolbudget.api.v1alpha1 import WorkloadMode
 from poolbudget.detection.podspec import PodSpec
 from poolbudget.planning.model import TargetKey, WorkloadKey
 
@@ -26,11 +27,12 @@ MOST_ENTRIES = 5_000
 class Pod:
     """A labelled pod, as far as grants depend on it.
 
-    `ended`: the kubelet reported that no container runs any more or ever will. `spec` is kept only while the pod
-    has no grant. `host` is the address of its node. `owner` is the kind that made it, `controller` what makes it anew
-    from a new template (not its ReplicaSet but the Deployment of that). `notice` is the reason and message that its
-    condition shows now. `created` is RFC 3339 and sorts by age; `deleting_since` too, empty where not known.
-    `unschedulable`: the scheduler has found no node for it. `annotated`: it has annotations of any kind.
+    `ended`: the kubelet reported that no container runs any more or ever will. `connections` and `mode` are those of
+    its grant, None without one; with 0 connections it is behind the pooler. `spec` is kept only while it has none.
+    `host` is the address of its node. `owner` is the kind that made it, `controller` what makes it anew from a new
+    template (not its ReplicaSet but the Deployment of that). `notice` is the reason and message that its condition
+    shows now. `created` is RFC 3339 and sorts by age; `deleting_since` too, empty where not known. `unschedulable`: the
+    scheduler has found no node for it. `annotated`: it has annotations of any kind.
     """
 
     uid: str
@@ -46,6 +48,7 @@ class Pod:
     deleting: bool = False
     ended: bool = False
     connections: int | None = None
+    mode: WorkloadMode | None = None
     revision: str | None = None
     owner: str = ""
     controller: TargetKey | None = None
@@ -60,6 +63,11 @@ class Pod:
     def waits(self) -> bool:
         """Whether our gate is all that holds the pod back."""
         return not self.deleting and self.gates[-1:] == (GATE,) and len(self.gates) == 1
+
+    @property
+    def granted(self) -> bool:
+        """Whether it carries a grant: connections of its own, or a place behind the pooler."""
+        return bool(self.connections) or (self.connections == 0 and self.mode not in {None, WorkloadMode.DIRECT})
 
     @property
     def gone_for_good(self) -> bool:
@@ -84,6 +92,11 @@ class Reservation:
     address: str = ""
     boot: str = ""
 
+    @property
+    def behind_pooler(self) -> bool:
+        """Whether the pod may open nothing at the server itself: whoever connects directly was granted at least 1."""
+        return not self.connections
+
 
 Ledger = Mapping[str, Reservation]
 """Reservations by the uid of their pod."""
@@ -91,11 +104,15 @@ Ledger = Mapping[str, Reservation]
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """Start this pod with this many connections at most; `share` of them for each of its processes."""
+    """Start this pod in this mode, with at most so many connections at the server; `share` for each of its processes.
+
+    Behind the pooler `connections` is 0, and the share are connections to the pooler.
+    """
 
     pod: Pod
     connections: int
     share: int
+    mode: WorkloadMode = WorkloadMode.DIRECT
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,11 +9,12 @@ that is what Available accepts and Strict does not.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from poolbudget.api.v1alpha1 import PoolBudgetStatus, Workload, WorkloadStatus
+from poolbudget.api.v1alpha1 import PoolBudgetStatus, Workload, WorkloadMode, WorkloadStatus
 from poolbudget.detection.processes import Processes
 from poolbudget.ledger.model import CONNECTIONS_ANNOTATION, MODE_ANNOTATION, Ledger, Pod, Reservation
 from poolbudget.ledger.triage import Verdict, setting_annotations, triage
 from poolbudget.planning.model import Budget, PoolShare
+from poolbudget.planning.modes import own_address
 from poolbudget.planning.overrides import OverrideError, overrides
 from poolbudget.planning.processes import pod_processes
 from poolbudget.planning.profiles import effects, process_pools
@@ -62,9 +63,14 @@ def _waiting(budget: Budget, pods: Iterable[Pod]) -> list[Pod]:
 
 
 def _is_as_planned(pod: Pod, workload: Workload, planned: WorkloadStatus) -> bool:
-    """Whether the plan was made for pods like this one: a new revision may run more processes, or set sizes itself."""
+    """Whether the plan was made for pods like this one.
+
+    A new revision may run more processes, or set sizes or, behind a pooler, the address itself.
+    """
     processes = pod_processes(workload, pod.spec)
     if not isinstance(processes, Processes) or processes.count != planned.processes:
+        return False
+    if planned.mode is not WorkloadMode.DIRECT and own_address(workload, pod.spec):
         return False
     try:
         own = overrides(workload, pod.spec)

@@ -5,12 +5,13 @@ for ever: new pods hold at most what the plan gives, and exactly that where a ro
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from poolbudget.api.v1alpha1 import WorkloadMode
 from poolbudget.ledger.decide import Snapshot
-from poolbudget.ledger.model import Decision, Reservation
+from poolbudget.ledger.model import Decision, Pod, Reservation
 from poolbudget.ledger.room import Room
 from poolbudget.ledger.unmanaged import Charge
 from poolbudget.planning.model import Rollout, TargetKey, WorkloadKey, WorkloadPlan
@@ -60,11 +61,14 @@ class Fleet:
         """Whether pods of a workload are about to end, and to leave their room."""
         return any(pod.workload == key and pod.deleting for pod in self.snapshot.pods.values())
 
-    def grants(self, target: TargetKey) -> list[Reservation]:
-        """Return what is granted to the pods that the controller would make anew, smallest first."""
+    def granted(self, target: TargetKey) -> list[Pod]:
+        """Return the granted pods that the controller would make anew."""
         pods = (pod for pod in self.snapshot.pods.values() if pod.controller == target)
-        live = (pod for pod in pods if not pod.gates and not pod.deleting and not pod.ended and pod.uid in self.ledger)
-        return sorted((self.ledger[pod.uid] for pod in live), key=lambda held: held.connections)
+        return [pod for pod in pods if not pod.gates and not pod.deleting and not pod.ended and pod.uid in self.ledger]
+
+    def grants(self, target: TargetKey) -> list[Reservation]:
+        """Return what is granted to these pods, smallest first."""
+        return sorted((self.ledger[pod.uid] for pod in self.granted(target)), key=lambda held: held.connections)
 
     def others(self, key: WorkloadKey) -> int:
         """Return what all other workloads may hold: what they do hold, or what the plan gives them."""
@@ -90,6 +94,10 @@ def due_now(fleet: Fleet, plan: WorkloadPlan, target: TargetKey, rollout: Rollou
 def _reasons(fleet: Fleet, plan: WorkloadPlan, target: TargetKey, rollout: Rollout) -> Iterator[Due]:
     held = [reservation.connections for reservation in fleet.grants(target)]
     excess = sum(max(0, connections - plan.per_pod) for connections in held)
+    pods = [pod for pod in fleet.granted(target) if pod.mode is not plan.mode]
+    other_mode = f"{len(pods)} of its pods run in another mode than {plan.mode}, which is planned"
+    if pods and plan.mode is not WorkloadMode.DIRECT:
+        yield Due(plan.key, 1, excess, "ModeChanged", other_mode, _why_not(fleet, plan, target, rollout))
     if excess and fleet.starved.total():
         message = f"its pods hold {excess} connections more than planned and others wait for room"
         yield Due(plan.key, 1, excess, "PodsWait", message, _why_not(fleet, plan, target, rollout))
@@ -97,7 +105,10 @@ def _reasons(fleet: Fleet, plan: WorkloadPlan, target: TargetKey, rollout: Rollo
     if above := [connections for connections in moved if connections > plan.per_pod]:
         message = f"its pods hold up to {max(above)} connections and the plan gives {plan.per_pod}"
         yield Due(plan.key, 2, excess, "PlanMoved", message, _why_not(fleet, plan, target, rollout))
-    elif moved and _all_would_fit(fleet, plan, sum(held), len(held)):
+    elif pods:
+        blocked = "" if _all_would_fit(fleet, plan, held) else "waits until there is room for all of them at once"
+        yield Due(plan.key, 3, 0, "ModeChanged", other_mode, blocked or _why_not(fleet, plan, target, rollout))
+    elif moved and _all_would_fit(fleet, plan, held):
         message = f"its pods hold as few as {min(moved)} connections and the plan gives {plan.per_pod}"
         yield Due(plan.key, 3, 0, "PlanMoved", message, _why_not(fleet, plan, target, rollout))
 
@@ -107,12 +118,12 @@ def _has_moved(held: int, planned: int) -> bool:
     return move >= LEAST_MOVE and 100 * move >= LEAST_PERCENT * held
 
 
-def _all_would_fit(fleet: Fleet, plan: WorkloadPlan, held: int, pods: int) -> bool:
+def _all_would_fit(fleet: Fleet, plan: WorkloadPlan, held: Sequence[int]) -> bool:
     """Whether every pod of the workload, and one for the rollout, would get the planned bound, whatever others take."""
-    of_others = fleet.others(plan.key) + fleet.snapshot.elsewhere
+    of_others = fleet.others(plan.key) + fleet.snapshot.elsewhere + fleet.snapshot.plan.for_poolers
     of_others += sum(charge.connections for charge in fleet.snapshot.unmanaged)
-    of_strays = sum(r.connections for r in fleet.ledger.values() if r.workload == plan.key) - held
-    most_pods = max(pods, min(plan.desired, plan.steady)) + plan.peak - plan.steady
+    of_strays = sum(r.connections for r in fleet.ledger.values() if r.workload == plan.key) - sum(held)
+    most_pods = max(len(held), min(plan.desired, plan.steady)) + plan.peak - plan.steady
     return most_pods * plan.per_pod + of_strays + of_others <= fleet.snapshot.plan.usable
 
 
@@ -125,12 +136,13 @@ def _why_not(fleet: Fleet, plan: WorkloadPlan, target: TargetKey, rollout: Rollo
     left = {uid: reservation for uid, reservation in fleet.ledger.items() if uid not in ending}
     unmanaged = _left_of(fleet.snapshot.unmanaged, plan.key, rollout.endable - len(ending))
     room = Room(fleet.snapshot.plan, left, fleet.snapshot.elsewhere, unmanaged, plan.key)
-    has_place = room.pods(plan.key) < plan.steady or room.slot_is_free(plan.key)
-    needed = _floor_of_pod(plan) * (rollout.lacking + 1)
-    free = room.for_replacement(plan.key) if has_place else 0
-    if free >= needed:
+    remedy = "end a pod, or scale down"
+    if room.pods(plan.key) >= plan.steady and not room.slot_is_free(plan.key):
+        return f"a rollout could not begin: the plan has no place for a new pod: {remedy}"
+    needed, free = _floor_of_pod(plan) * (rollout.lacking + 1), room.for_replacement(plan.key)
+    if not needed or free >= needed:
         return ""
-    return f"a rollout could not begin: new pods need {needed}, free {free}: end a pod, or scale down"
+    return f"a rollout could not begin: new pods need {needed}, free {free}: {remedy}"
 
 
 def _left_of(unmanaged: Iterable[Charge], key: WorkloadKey, ending: int) -> list[Charge]:

@@ -7,6 +7,9 @@ and yet run its processes and hold their connections. What proves that it has en
 - Its Node is gone, or another instance or boot than it was when the pod was first known to have vanished. An earlier
   boot would prove nothing: a kubelet that comes back starts the containers of the pods that still exist. (It reports
   its boot as it comes back, and it starts no pod that the API server no longer has.)
+
+One that was granted behind the pooler needs no such proof: what it may still open at the server is the pooler's share,
+which is charged in any case.
 """
 
 from collections.abc import Mapping
@@ -65,9 +68,9 @@ def keep_what_may_live(ledger: Ledger, evidence: Evidence) -> dict[str, Reservat
 def restore_what_was_granted(ledger: dict[str, Reservation], pods: Mapping[str, Pod]) -> None:
     """Enter running pods that carry a grant but are not in the ledger: somebody has deleted a line, or all of it."""
     for uid, pod in pods.items():
-        if uid not in ledger and pod.connections and not pod.gates and not pod.ended:
+        if uid not in ledger and pod.granted and not pod.gates and not pod.ended:
             ledger[uid] = Reservation(
-                uid, pod.connections, pod.namespace, pod.name, pod.workload, pod.node, pod.address
+                uid, pod.connections or 0, pod.namespace, pod.name, pod.workload, pod.node, pod.address
             )
 
 
@@ -78,7 +81,8 @@ def _remaining(reservation: Reservation, pod: Pod | None, known: Evidence) -> Re
     if reservation.uid not in known.gone:
         return reservation
     last = known.gone[reservation.uid]
-    if (last is not None and last.gone_for_good) or _ended_with_its_node(reservation, known.boots):
+    proven = (last is not None and last.gone_for_good) or _ended_with_its_node(reservation, known.boots)
+    if proven or reservation.behind_pooler:
         return _backends_left(reservation, known.sessions)
     if known.sessions is not None and reservation.address and reservation.address in known.sessions.settled:
         return None

@@ -9,7 +9,8 @@
 - Room for one rollout pod of every workload that surges, at least at its floor, is never lent to a scale-up. Neither is
   that for the missing pods of the workload that we roll: its old pods end before the new ones ask for their place.
 
-What unmanaged pods take is not there, and not lent to anybody either.
+What unmanaged pods take is not there, and not lent to anybody either. Neither is what poolers may take, whether any pod
+is behind them or not: so pods can always be moved there, also while all the rest is granted.
 """
 
 from collections import Counter
@@ -42,7 +43,8 @@ class Room:
         for charge in unmanaged:
             self._unmanaged.setdefault(charge.pod.workload, []).append(charge)
         granted = sum(reservation.connections for reservation in ledger.values())
-        self._free = plan.grantable - elsewhere - granted - sum(charge.connections for charge in unmanaged)
+        taken = granted + elsewhere + sum(charge.connections for charge in unmanaged)
+        self._free = plan.grantable - plan.for_poolers - taken
         self._slots = {key: self._slot_of(key) for key in self._plans}
         self._all_slots = sum(self._slots.values())
 

@@ -16,14 +16,13 @@ from poolbudget.planning.settings import annotation_key, setting_values
 
 def grant_annotations(grant: Grant, specs: Mapping[BudgetKey, PoolBudgetSpec], plan: ServerPlan) -> dict[str, str]:
     """Return the annotations of a granted pod; its share may be smaller than the planned one."""
-    planned = plan.workloads[grant.pod.workload]
-    budget, workload = grant.pod.workload.budget_key, planned.workload
-    pools = process_pools(workload, grant.share, overrides(workload, grant.pod.spec).pools, planned.mode)
-    values = setting_values(budget, specs[budget], workload, pools, planned.mode)
+    budget, workload = grant.pod.workload.budget_key, plan.workloads[grant.pod.workload].workload
+    pools = process_pools(workload, grant.share, overrides(workload, grant.pod.spec).pools, grant.mode)
+    values = setting_values(budget, specs[budget], workload, pools, grant.mode)
     wanted = setting_annotations(grant.pod)
     settings = {annotation_key(variable): value for variable, value in values.items()}
     return {
         CONNECTIONS_ANNOTATION: str(grant.connections),
-        MODE_ANNOTATION: planned.mode,
+        MODE_ANNOTATION: grant.mode,
         **{key: value for key, value in settings.items() if key in wanted},
     }

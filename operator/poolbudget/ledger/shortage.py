@@ -19,10 +19,11 @@ class Shortage:
 
     def __init__(self, ledger: Ledger, pods: Mapping[str, Pod]) -> None:
         self._pods = pods
-        ending = [entry for uid, entry in ledger.items() if uid in pods and pods[uid].deleting]
+        holding = {uid: entry for uid, entry in ledger.items() if not entry.behind_pooler}
+        ending = [entry for uid, entry in holding.items() if uid in pods and pods[uid].deleting]
         self._ending = _Largest(ending)
-        self._holders = _Largest(ledger.values())
-        self._vanished = _vanished([entry for uid, entry in ledger.items() if uid not in pods])
+        self._holders = _Largest(holding.values())
+        self._vanished = _vanished([entry for uid, entry in holding.items() if uid not in pods])
 
     def explain(self, wait: Wait) -> Wait:
         """Add who holds what the pod lacks, if it lacks room; those of its own workload go before others."""

@@ -54,7 +54,7 @@ def ungranted(pods: Iterable[Pod], ledger: Ledger) -> list[UnmanagedPod]:
     return [
         UnmanagedPod(pod.uid, pod.namespace, pod.name, pod.workload, pod.revision, pod.address, pod.deleting, pod.spec)
         for pod in pods
-        if not pod.gates and not pod.connections and not pod.ended and pod.uid not in ledger
+        if not pod.gates and not pod.granted and not pod.ended and pod.uid not in ledger
     ]
 
 

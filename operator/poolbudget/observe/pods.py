@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+from poolbudget.api.v1alpha1 import WorkloadMode
 from poolbudget.detection.podspec import parse_pod_spec
 from poolbudget.ledger.model import (
     BUDGET_LABEL,
@@ -15,6 +16,7 @@ from poolbudget.ledger.model import (
     CONNECTIONS_ANNOTATION,
     GATE,
     GRANTED_CONDITION,
+    MODE_ANNOTATION,
     UNRESOLVED_ANNOTATION,
     WORKLOAD_LABEL,
     Pod,
@@ -48,6 +50,7 @@ def parse_pod(raw: Mapping[str, Any]) -> tuple[str, Pod] | None:
         deleting="deletionTimestamp" in metadata,
         ended=has_ended(status),
         connections=_number(annotations.get(CONNECTIONS_ANNOTATION)),
+        mode=_mode(annotations.get(MODE_ANNOTATION)),
         revision=revision_of(labels),
         owner=owner.kind if (owner := controller_of(metadata)) else "",
         controller=_maker(metadata),
@@ -125,3 +128,7 @@ def _is_unschedulable(status: Mapping[str, Any]) -> bool:
 
 def _number(text: str | None) -> int | None:
     return int(text) if text is not None and text.isdecimal() else None
+
+
+def _mode(text: str | None) -> WorkloadMode | None:
+    return WorkloadMode(text) if text in set(WorkloadMode) else None

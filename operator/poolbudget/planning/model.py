@@ -228,6 +228,17 @@ class ServerPlan:
     poolers: Mapping[BudgetKey, PoolerPlan] = field(default_factory=dict)
 
     @property
+    def for_poolers(self) -> int:
+        """What all poolers may take of the server."""
+        return sum(pooler.connections for pooler in self.poolers.values())
+
+    @property
+    def for_unnamed(self) -> int:
+        """What sessions at addresses of no pod may hold for free: the reserve, and external poolers their share."""
+        external = sum(pooler.connections for pooler in self.poolers.values() if pooler.external)
+        return self.ordinary_reserve + external
+
+    @property
     def fits(self) -> bool:
         """Whether every workload gets at least its floor."""
         return all(w.fits for w in self.workloads.values())

@@ -19,6 +19,21 @@ KNATIVE_LABEL = "serving.knative.dev/service"
 """On the pods of the Deployments that Knative makes (https://knative.dev/docs/serving/)."""
 
 
+NO_TROUBLE = frozenset(
+    {
+        "FitsDirectly",
+        "Declared",
+        "Serverless",
+        "PoolerAlways",
+        "ProcessesAbove",
+        "DirectDoesNotFit",
+        "PlannedAbovePercent",
+        "Stabilizing",
+    }
+)
+"""Reasons for a mode that ask nobody to do anything: in the status, others go before them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Stance:
     """The mode that a workload has whatever the others need; Auto: Direct as long as that fits, else Pooled.
@@ -74,13 +89,18 @@ def serverless(workload: Workload, target: Target | None) -> str:
 
 def unroutable(spec: PoolBudgetSpec, workload: Workload, pod: PodSpec | None) -> str:
     """Return why a workload cannot be sent to a pooler, and what to write instead; empty if it can."""
-    names = {**effects(workload).names, **workload.env.names}
-    variables = [names.get(setting, "") for setting in (SettingName.HOST, SettingName.PORT)]
+    variables = _host_and_port(workload)
     if workload.route is not Route.ENV:
         taken = f" and let the application take host and port from {' and '.join(variables)}" if all(variables) else ""
         return f"it cannot be sent to a pooler: set `route: Env` of the workload{taken}"
     if spec.database is None:
         return "it could not be sent back to the server: set `database` of the budget"
+    return own_address(workload, pod)
+
+
+def own_address(workload: Workload, pod: PodSpec | None) -> str:
+    """Return which container would go where it is told itself, and what to write instead; empty if none would."""
+    variables = _host_and_port(workload)
     for container in pod.targets(workload.containers) if pod else ():
         for variable in container.env:
             if variable.name in variables and variable.annotation != annotation_key(variable.name):
@@ -88,3 +108,9 @@ def unroutable(spec: PoolBudgetSpec, workload: Workload, pod: PodSpec | None) ->
                     f"container {container.name} sets {variable.name} itself: remove it there, so that it can be moved"
                 )
     return ""
+
+
+def _host_and_port(workload: Workload) -> list[str]:
+    """Return the variables of host and port, empty where the profile has none."""
+    names = {**effects(workload).names, **workload.env.names}
+    return [names.get(setting, "") for setting in (SettingName.HOST, SettingName.PORT)]

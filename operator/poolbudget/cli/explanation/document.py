@@ -116,7 +116,7 @@ def _others(rows: list[Row], key: BudgetKey) -> list[Document]:
     """Return what pods of the other budgets of the server hold together."""
     pods, granted = Counter[str](), Counter[str]()
     for r in rows:
-        if r.workload.budget_key != key and r.granted:
+        if r.workload.budget_key != key and r.granted is not None:
             pods[str(r.workload.budget_key)] += 1
             granted[str(r.workload.budget_key)] += r.granted
     return [{"budget": budget, "pods": pods[budget], "granted": granted[budget]} for budget in sorted(pods)]
@@ -130,8 +130,9 @@ def _plain(r: Row) -> Document:
         "workload": str(r.workload),
         "state": r.state,
         "since": r.since,
+        "mode": r.mode,
         "granted": r.granted,
-        "configured": r.configured,
+        "clients" if r.behind_pooler else "configured": r.configured,
         "inUse": r.in_use,
         "reason": r.reason or None,
         "message": r.message or None,

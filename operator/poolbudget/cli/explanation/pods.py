@@ -8,10 +8,17 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from poolbudget.api.v1alpha1 import PoolBudgetSpec, Workload
+from poolbudget.api.v1alpha1 import PoolBudgetSpec, Workload, WorkloadMode
 from poolbudget.detection.podspec import Container, PodSpec, Variable, parse_pod_spec
 from poolbudget.detection.processes import Unknown
-from poolbudget.ledger.model import GATE, GRANTED_CONDITION, SETTING_ANNOTATION_PREFIX, Pod, Reservation
+from poolbudget.ledger.model import (
+    GATE,
+    GRANTED_CONDITION,
+    MODE_ANNOTATION,
+    SETTING_ANNOTATION_PREFIX,
+    Pod,
+    Reservation,
+)
 from poolbudget.observe.pods import parse_pod
 from poolbudget.planning.model import WorkloadKey
 from poolbudget.planning.overrides import OverrideError, overrides
@@ -39,8 +46,9 @@ class Setting:
 class Row:
     """What one pod holds, or waits for. `since` is RFC 3339; numbers are connections, None where not known.
 
-    `granted` is what the ledger charges, `configured` what the settings of its containers allow, `in_use` what the
-    database shows for its address. `reason` (CamelCase) and `message` say why it waits, or what is wrong.
+    `granted` is what the ledger charges, `configured` what the settings of its containers allow: at the server or,
+    behind a pooler (`mode`), at that. `in_use` is what the database shows for its address. `reason` (CamelCase) and
+    `message` say why it waits, or what is wrong.
     """
 
     uid: str
@@ -49,12 +57,18 @@ class Row:
     workload: WorkloadKey
     state: str
     since: str | None = None
+    mode: WorkloadMode | None = None
     granted: int | None = None
     configured: int | None = None
     in_use: int | None = None
     reason: str = ""
     message: str = ""
     settings: tuple[Setting, ...] = ()
+
+    @property
+    def behind_pooler(self) -> bool:
+        """Whether it connects to a pooler, by its grant."""
+        return self.mode not in {None, WorkloadMode.DIRECT}
 
 
 def settings_of(raw: Raw, spec: PoolBudgetSpec, workload: Workload) -> tuple[Setting, ...]:
@@ -70,8 +84,13 @@ def settings_of(raw: Raw, spec: PoolBudgetSpec, workload: Workload) -> tuple[Set
 
 
 def configured(raw: Raw, workload: Workload) -> int | None:
-    """Return the most connections that its settings let the pod open; None where a number cannot be read."""
+    """Return the most connections that its settings let the pod open; None where a number cannot be read.
+
+    Without pools (NullPool) no setting bounds them.
+    """
     pod, annotations = parse_pod_spec(raw), raw["metadata"].get("annotations") or {}
+    if annotations.get(MODE_ANNOTATION) == WorkloadMode.NULL_POOL:
+        return None
     processes = pod_processes(workload, pod)
     if isinstance(processes, Unknown):
         return None
@@ -131,6 +150,7 @@ def row(raw: Raw, entry: Reservation | None, in_use: int | None) -> Row | None:
         workload=pod.workload,
         state=state,
         since=since,
+        mode=pod.mode,
         granted=entry.connections if entry else pod.connections,
         in_use=in_use,
         reason=reason,
@@ -142,6 +162,8 @@ def excess(found: Row) -> tuple[str, str]:
     """Return why a pod holds, or may come to hold, more than its grant: reason and message, empty where it does not."""
     if found.granted is None:
         return "", ""
+    if found.behind_pooler:
+        return _bypass(found)
     own = ", ".join(f"{s.variable}={s.value} in container {s.container}" for s in found.settings if s.source == "pod")
     if found.in_use is not None and found.in_use > found.granted:
         cause = f"it sets {own} itself" if own else "it does not read its settings, or opens more beside its pools"
@@ -149,6 +171,13 @@ def excess(found: Row) -> tuple[str, str]:
     if found.configured is not None and found.configured > found.granted:
         return "Overridden", f"may open {found.configured} and was granted {found.granted}: it sets {own} itself"
     return "", ""
+
+
+def _bypass(found: Row) -> tuple[str, str]:
+    if not found.in_use:
+        return "", ""
+    cause = "it does not take host and port from its settings, or connects elsewhere in its code"
+    return "Bypassed", f"holds {found.in_use} at the server itself and was granted a place behind the pooler: {cause}"
 
 
 def _trouble(raw: Raw, pod: Pod, state: str, entry: Reservation | None) -> tuple[str, str]:
@@ -164,7 +193,7 @@ def _trouble(raw: Raw, pod: Pod, state: str, entry: Reservation | None) -> tuple
             "BackendsLeft",
             "its containers have ended: held until its last sessions are gone from the database",
         )
-    if entry is None and pod.connections is None and state != "ended":
+    if entry is None and not pod.granted and state != "ended":
         return "Uncounted", "started without a grant: no ledger counts it"
     return "", ""
 

@@ -26,8 +26,10 @@ WORKLOADS: Columns = {
 HELD: Columns = {
     "STATE": lambda p: p["state"],
     "SINCE": lambda p: p["age"],
+    "MODE": lambda p: p.get("mode"),
     "GRANTED": lambda p: p.get("granted"),
     "CONFIGURED": lambda p: p.get("configured"),
+    "CLIENTS": lambda p: p.get("clients"),
     "IN USE": lambda p: p.get("inUse"),
 }
 PODS: Columns = {"POD": lambda p: p["name"], "WORKLOAD": lambda p: p["workload"].rpartition("/")[2], **HELD}
@@ -47,9 +49,16 @@ SETTINGS: Columns = {
     "FROM": lambda s: s["source"],
     "CONTAINER": lambda s: s["container"],
 }
-NUMBERS = frozenset({"PROCESSES", "PER POD", "PODS", "PLANNED", "WAITING", "GRANTED", "CONFIGURED", "IN USE", "SINCE"})
+NUMBERS = frozenset(
+    {"PROCESSES", "PER POD", "PODS", "PLANNED", "WAITING", "GRANTED", "CONFIGURED", "CLIENTS", "IN USE", "SINCE"}
+)
 MOST_HOLDERS = 10
-FIGURES = {"granted": "granted", "configured": "configured", "inUse": "in use"}
+FIGURES = {
+    "granted": "granted",
+    "configured": "configured",
+    "clients": "client connections to the pooler",
+    "inUse": "in use",
+}
 
 
 def budget_text(document: Document, now: datetime) -> str:
