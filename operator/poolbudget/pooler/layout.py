@@ -1,0 +1,132 @@
+"""How a pooler's connections are spread over its pods, and what is proven of them. Pure.
+
+`charges` says, in every round, what each pooler is charged: it may raise what it takes only into room that is there,
+and what it gives back is charged until no pod of it can hold it any more. `act.pooler` carries `next_layout` out.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from poolbudget.planning.model import BudgetKey, PoolerPlan
+from poolbudget.pooler.config import Limits
+
+
+@dataclass(frozen=True, slots=True)
+class PoolerPod:
+    """A pod of a pooler; `limits` and `config` are its annotations, which its next process reads.
+
+    `process` is the container that runs, empty while none does.
+    """
+
+    name: str
+    uid: str
+    process: str
+    address: str
+    limits: Limits | None
+    config: str
+    ready: bool
+    ending: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A pooler as the API server shows it.
+
+    `replicas`: of the StatefulSet, None without one; `limits` and `config` those of its template. `observed`: its
+    controller knows the newest template, so that no pod with an older one can appear.
+    """
+
+    replicas: int | None
+    limits: Limits | None
+    config: str
+    observed: bool
+    pods: tuple[PoolerPod, ...]
+
+    @property
+    def spread(self) -> int:
+        """The most pods that exist or may appear at any moment."""
+        return max(self.replicas or 0, len(self.pods))
+
+
+@dataclass(frozen=True, slots=True)
+class PoolerState:
+    """How a pooler is. `least`: the most that it is proven to hold at the server, None where nothing is proven.
+
+    `addresses` are those of its pods.
+    """
+
+    ready: bool | None
+    reason: str
+    message: str
+    least: int | None = None
+    addresses: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """What to apply: so many replicas, each with these limits."""
+
+    replicas: int
+    limits: Limits
+
+
+def next_layout(plan: PoolerPlan, charged: int, seen: Seen, confirmed: Mapping[str, Limits]) -> Layout | None:
+    """Return what to apply now, None while nothing can be: there is no room for one connection a replica.
+
+    Pods that are still there share in what may be opened, also those that a smaller number of replicas ends; and a
+    further one comes only once the others are `confirmed` (by process) to take no more than their new share.
+    """
+    allowed = min(plan.connections, charged)
+    replicas = max(1, min(plan.replicas, plan.connections))
+    if allowed < max(replicas, seen.spread) and seen.replicas is None:
+        return None
+    limits = Limits.of(allowed // max(replicas, seen.spread), plan.clients)
+    if seen.replicas is not None and replicas > seen.replicas and not _hold(seen, limits, confirmed):
+        replicas = seen.replicas
+    return Layout(replicas, limits)
+
+
+def proven(
+    seen: Seen, limits: Limits, confirmed: Mapping[str, Limits], backends: Mapping[str, int] | None
+) -> int | None:
+    """Return the most that the pooler can hold at the server, None while nothing is proven.
+
+    `backends`: the sessions that the server shows by address, None where it is not read.
+    """
+    if seen.replicas is None and not seen.pods:
+        return 0
+    if not _hold(seen, limits, confirmed):
+        return None
+    if any((backends or {}).get(pod.address, 0) > limits.connections for pod in seen.pods):
+        return None
+    return limits.connections * seen.spread
+
+
+def charges(
+    held: Mapping[BudgetKey, int], planned: Mapping[BudgetKey, PoolerPlan], least: Mapping[BudgetKey, int], room: int
+) -> dict[BudgetKey, int]:
+    """Return what each pooler of the operator's own is charged from now on.
+
+    `held`: what it was charged so far; `least`: what it is proven to need (`proven`), where that is known; `room`: what
+    is free beside everything that is charged, poolers included. Raises come in the order of the keys.
+    """
+    charged = {}
+    own = {key: plan.connections for key, plan in planned.items() if not plan.external}
+    for key in sorted(held.keys() | own):
+        have, wanted = held.get(key, 0), own.get(key, 0)
+        if wanted > have:
+            step = max(0, min(wanted - have, room))
+            room -= step
+            charged[key] = have + step
+        else:
+            charged[key] = max(wanted, min(have, least.get(key, have)))
+    return {key: connections for key, connections in charged.items() if connections}
+
+
+def _hold(seen: Seen, limits: Limits, confirmed: Mapping[str, Limits]) -> bool:
+    """Whether no pod, there or to come, takes more than `limits`; `confirmed`: what each process was told."""
+    most = limits.connections
+    told = (confirmed.get(pod.process) for pod in seen.pods if pod.process)
+    written = (pod.limits for pod in seen.pods)
+    to_come = () if seen.replicas is None else (seen.limits if seen.observed else None,)
+    return all(each is not None and each.connections <= most for each in (*told, *written, *to_come))
