@@ -1,18 +1,16 @@
-"""How connections are spread over a pooler's pods, and when less of them is charged: one row a sentence."""
+"""How connections are spread over a pooler's pods, and what is proven of them: one row a sentence."""
 
 from collections.abc import Mapping
 
 import pytest
 
-from poolbudget.planning.model import BudgetKey, PoolerPlan
+from poolbudget.planning.model import PoolerPlan
 from poolbudget.pooler.config import Limits
-from poolbudget.pooler.layout import Layout, PoolerPod, Seen, charges, next_layout, proven
-
-A, B = BudgetKey("shop", "a"), BudgetKey("shop", "b")
+from poolbudget.pooler.layout import Layout, PoolerPod, Seen, next_layout, proven
 
 
-def plan(connections: int, replicas: int = 2, *, external: bool = False) -> PoolerPlan:
-    return PoolerPlan("orders-pooler.shop.svc", 6432, connections, 40, replicas, True, external)
+def plan(connections: int, replicas: int = 2) -> PoolerPlan:
+    return PoolerPlan("orders-pooler.shop.svc", 6432, connections, 40, replicas, True, external=False)
 
 
 def limits(connections: int) -> Limits:
@@ -23,7 +21,7 @@ def pod(number: int, written: int, *, process: bool = True, ending: bool = False
     name = f"orders-pooler-{number}"
     told = limits(written) if written else None
     return PoolerPod(
-        name, f"uid-{number}", f"p{number}" if process else "", f"10.0.0.{number}", told, "c", True, ending
+        name, f"uid-{number}", f"p{number}" if process else "", f"10.0.0.{number}", "10.9.0.1", told, "c", True, ending
     )
 
 
@@ -104,31 +102,3 @@ def test_what_is_proven(
     why: str, found: Seen, confirmed: Mapping[str, Limits], backends: Mapping[str, int] | None, expected: int | None
 ) -> None:
     assert proven(found, limits(5), confirmed, backends) == expected, why
-
-
-@pytest.mark.parametrize(
-    ("why", "held", "planned", "least", "room", "expected"),
-    [
-        ("a new one takes what is planned", {}, {A: plan(10)}, {}, 30, {A: 10}),
-        ("but no more than there is room", {}, {A: plan(10)}, {}, 4, {A: 4}),
-        ("and nothing of a server that is over", {A: 4}, {A: plan(10)}, {}, -3, {A: 4}),
-        ("the first by name takes first", {}, {B: plan(10), A: plan(10)}, {}, 12, {A: 10, B: 2}),
-        ("what is given back stays charged", {A: 40}, {A: plan(10)}, {}, 0, {A: 40}),
-        ("until it is proven", {A: 40}, {A: plan(10)}, {A: 10}, 0, {A: 10}),
-        ("or a part of it", {A: 40}, {A: plan(10)}, {A: 24}, 0, {A: 24}),
-        ("what does not divide stays its own", {A: 41}, {A: plan(41)}, {A: 40}, 0, {A: 41}),
-        ("one that is to go stays charged", {A: 10}, {}, {}, 9, {A: 10}),
-        ("until it is gone", {A: 10}, {}, {A: 0}, 9, {}),
-        ("what another gives back is free in the next round", {A: 40}, {A: plan(10), B: plan(20)}, {A: 10}, 0, {A: 10}),
-        ("external ones are not ours to charge", {}, {A: plan(10, external=True)}, {}, 30, {}),
-    ],
-)
-def test_what_is_charged(
-    why: str,
-    held: Mapping[BudgetKey, int],
-    planned: Mapping[BudgetKey, PoolerPlan],
-    least: Mapping[BudgetKey, int],
-    room: int,
-    expected: Mapping[BudgetKey, int],
-) -> None:
-    assert charges(held, planned, least, room) == expected, why

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from poolbudget.act.pooler_keeper import Keeper, Wish
 from poolbudget.kube import Kube
+from poolbudget.ledger.release import Sessions
 from poolbudget.planning.model import Budget, BudgetKey, PoolerPlan
 from poolbudget.pooler.layout import PoolerState
 
@@ -27,19 +28,22 @@ class Poolers:
         planned: Mapping[BudgetKey, PoolerPlan],
         charged: Mapping[BudgetKey, int],
         needed: frozenset[BudgetKey],
-        backends: Mapping[str, int] | None,
-    ) -> dict[BudgetKey, PoolerState]:
-        """Take in what the poolers of one server are to be, and return how they are.
+        sessions: Sessions | None,
+    ) -> None:
+        """Take in what the poolers of one server are to be.
 
         `needed`: budgets with pods that still reach the server over their pooler, whatever is planned by now.
         """
         known = {budget.key: budget for budget in budgets}
         own = {key: plan for key, plan in planned.items() if not plan.external}
-        states = {}
+        backends = sessions.by_address if sessions is not None else None
         for key in own.keys() | charged:
             wish = Wish(known.get(key), own.get(key), charged.get(key, 0), key in needed, backends)
-            states[key] = self._keeper(key).want(wish)
-        return states
+            self._keeper(key).want(wish)
+
+    def states(self, keys: Iterable[BudgetKey]) -> dict[BudgetKey, PoolerState]:
+        """Return how the poolers of these budgets are, as far as they have one."""
+        return {key: self._keepers[key].state for key in keys if key in self._keepers}
 
     async def run(self) -> None:
         """Keep all poolers for ever."""

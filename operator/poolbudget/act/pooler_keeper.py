@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from poolbudget.act.pooler_pods import PoolerPods
 from poolbudget.act.pooler_secret import Material, keep_secret
 from poolbudget.kube import APPLY_PATCH, ApiError, Kube
+from poolbudget.ledger import books
 from poolbudget.observe.login import Unobservable
 from poolbudget.observe.pooler import look, probe
 from poolbudget.planning.model import Budget, BudgetKey, PoolerPlan
@@ -131,7 +132,7 @@ class Keeper:
         await self._pods.replace_outdated(seen)
         least = proven(seen, layout.limits, self._pods.told, wish.backends)
         ready, reason, message = await self._serves(budget, seen, material)
-        return PoolerState(ready, reason, message, least, frozenset(pod.address for pod in seen.pods if pod.address))
+        return PoolerState(ready, reason, message, least, _shares(seen, wish.charged))
 
     async def _apply(self, pooler: Pooler, layout: Layout, material: Material, seen: Seen) -> None:
         """Apply the objects when one is to change, and now and then, should somebody have changed them."""
@@ -169,15 +170,15 @@ class Keeper:
 
     async def _remove(self, wish: Wish) -> PoolerState:
         seen = await look(self._kube, self._key, self._name)
-        addresses = frozenset(pod.address for pod in seen.pods if pod.address)
+        pods = _shares(seen, wish.charged)
         if seen.replicas is not None and not wish.needed:
             for kind in REMOVED:
                 await self._delete(kind)
         if seen.replicas is not None and wish.needed:
             message = "the pooler stays until the pods that use it have ended: replace them"
-            return PoolerState(True, "StillNeeded", message, None, addresses)
+            return PoolerState(True, "StillNeeded", message, None, pods)
         gone = seen.replicas is None and not seen.pods
-        return PoolerState(None, "Removed", "no pooler is planned any more", 0 if gone else None, addresses)
+        return PoolerState(None, "Removed", "no pooler is planned any more", 0 if gone else None, pods)
 
     async def _delete(self, kind: str) -> None:
         try:
@@ -188,6 +189,13 @@ class Keeper:
 
     def _path(self, kind: str) -> str:
         return f"{COLLECTIONS[kind].format(self._key.namespace)}/{self._name}"
+
+
+def _shares(seen: Seen, charged: int) -> tuple[books.PoolerPod, ...]:
+    """Return what the books have to know: each pod may hold its part of all that is charged."""
+    return tuple(
+        books.PoolerPod(pod.address, pod.host, -(-charged // len(seen.pods))) for pod in seen.pods if pod.address
+    )
 
 
 def _is_same_amount(one: Wish, other: Wish) -> bool:

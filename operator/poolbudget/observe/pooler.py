@@ -62,6 +62,7 @@ def parse_pod(raw: Mapping[str, Any]) -> PoolerPod:
         uid=metadata["uid"],
         process=running[0] if running else "",
         address=status.get("podIP", ""),
+        host=status.get("hostIP", ""),
         limits=limits,
         config=config,
         ready=ready,

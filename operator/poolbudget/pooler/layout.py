@@ -1,13 +1,13 @@
 """How a pooler's connections are spread over its pods, and what is proven of them. Pure.
 
-`charges` says, in every round, what each pooler is charged: it may raise what it takes only into room that is there,
-and what it gives back is charged until no pod of it can hold it any more. `act.pooler` carries `next_layout` out.
+`act.pooler_keeper` carries `next_layout` out, and `pooler.charges` believes only what is `proven`.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from poolbudget.planning.model import BudgetKey, PoolerPlan
+from poolbudget.ledger import books
+from poolbudget.planning.model import PoolerPlan
 from poolbudget.pooler.config import Limits
 
 
@@ -15,13 +15,14 @@ from poolbudget.pooler.config import Limits
 class PoolerPod:
     """A pod of a pooler; `limits` and `config` are its annotations, which its next process reads.
 
-    `process` is the container that runs, empty while none does.
+    `process` is the container that runs, empty while none does; `host` the address of its node.
     """
 
     name: str
     uid: str
     process: str
     address: str
+    host: str
     limits: Limits | None
     config: str
     ready: bool
@@ -52,14 +53,14 @@ class Seen:
 class PoolerState:
     """How a pooler is. `least`: the most that it is proven to hold at the server, None where nothing is proven.
 
-    `addresses` are those of its pods.
+    `pods` is what the ledger's books have to know of its pods.
     """
 
     ready: bool | None
     reason: str
     message: str
     least: int | None = None
-    addresses: frozenset[str] = frozenset()
+    pods: tuple[books.PoolerPod, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,27 +101,6 @@ def proven(
     if any((backends or {}).get(pod.address, 0) > limits.connections for pod in seen.pods):
         return None
     return limits.connections * seen.spread
-
-
-def charges(
-    held: Mapping[BudgetKey, int], planned: Mapping[BudgetKey, PoolerPlan], least: Mapping[BudgetKey, int], room: int
-) -> dict[BudgetKey, int]:
-    """Return what each pooler of the operator's own is charged from now on.
-
-    `held`: what it was charged so far; `least`: what it is proven to need (`proven`), where that is known; `room`: what
-    is free beside everything that is charged, poolers included. Raises come in the order of the keys.
-    """
-    charged = {}
-    own = {key: plan.connections for key, plan in planned.items() if not plan.external}
-    for key in sorted(held.keys() | own):
-        have, wanted = held.get(key, 0), own.get(key, 0)
-        if wanted > have:
-            step = max(0, min(wanted - have, room))
-            room -= step
-            charged[key] = have + step
-        else:
-            charged[key] = max(wanted, min(have, least.get(key, have)))
-    return {key: connections for key, connections in charged.items() if connections}
 
 
 def _hold(seen: Seen, limits: Limits, confirmed: Mapping[str, Limits]) -> bool:
