@@ -18,11 +18,9 @@ def limits(connections: int) -> Limits:
 
 
 def pod(number: int, written: int, *, process: bool = True, ending: bool = False) -> PoolerPod:
-    name = f"orders-pooler-{number}"
     told = limits(written) if written else None
-    return PoolerPod(
-        name, f"uid-{number}", f"p{number}" if process else "", f"10.0.0.{number}", "10.9.0.1", told, "c", True, ending
-    )
+    running, address = f"p{number}" if process else "", f"10.0.0.{number}"
+    return PoolerPod(f"pooler-{number}", f"uid-{number}", running, address, "10.9.0.1", told, "c", "s", True, ending)
 
 
 def seen(replicas: int | None, template: int, *pods: PoolerPod, observed: bool = True) -> Seen:

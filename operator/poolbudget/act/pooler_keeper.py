@@ -70,6 +70,7 @@ class Keeper:
         self._changed = asyncio.Event()
         self._applied: tuple[float, list[Manifest]] = (0.0, [])
         self._probe_at = 0.0
+        self._login: Mapping[str, str] | None = None
         self._problem: Unobservable | None = None
         self.state = PoolerState(None, "Starting", "the pooler has not been looked at yet")
 
@@ -127,7 +128,7 @@ class Keeper:
             message = f"its {plan.replicas} replicas need a connection each, and {wish.charged} are free: pods must end"
             return PoolerState(False, "NoRoom", message)
         await self._apply(pooler, layout, material, seen)
-        await self._pods.write(seen, layout.limits)
+        await self._pods.write(seen, layout.limits, material)
         await self._pods.tell(seen, layout.limits, material, may_hold=wish.charged)
         await self._pods.replace_outdated(seen)
         least = proven(seen, layout.limits, self._pods.told, wish.backends)
@@ -157,8 +158,8 @@ class Keeper:
             return False, "NotReady", f"no pod of the pooler is ready: see {where}"
         if unreached := self._pods.unreached:
             return False, "Unreachable", unreached
-        if material.login is not None and time.monotonic() >= self._probe_at:
-            self._problem = None
+        if material.login is not None and (material.login != self._login or time.monotonic() >= self._probe_at):
+            self._problem, self._login = None, material.login
             try:
                 await probe(self._kube, self._key.namespace, budget.spec, serving[0], material.login, material.trust)
             except Unobservable as problem:

@@ -1,4 +1,4 @@
-"""What the pods of one pooler were told: limits, new files, that they end. Used by `act.pooler_keeper`.
+"""What the pods of one pooler were told: limits, to read their files again, that they end. Used by `act.pooler_keeper`.
 
 A limit is first written to the pod, where its next process finds it, and then told to the process that runs.
 """
@@ -14,10 +14,10 @@ from poolbudget.observe.login import FAILURES
 from poolbudget.planning.model import BudgetKey
 from poolbudget.pooler.config import Limits
 from poolbudget.pooler.layout import PoolerPod, Seen
-from poolbudget.pooler.objects import LIMITS_ANNOTATION
+from poolbudget.pooler.objects import LIMITS_ANNOTATION, SECRET_ANNOTATION
 
-RENEW_SECONDS = 3600.0
-"""A certificate is replaced long before it ends, and Secrets reach the files of pods within minutes."""
+FILES_SECONDS = 2.0
+"""How long the kubelet may take to bring the files of a pod up to date after an annotation has changed."""
 
 
 class PoolerPods:
@@ -26,7 +26,8 @@ class PoolerPods:
     def __init__(self, kube: Kube, budget: BudgetKey) -> None:
         self._kube = kube
         self._pods = f"/api/v1/namespaces/{budget.namespace}/pods"
-        self._renewed: dict[str, float] = {}
+        self._written: dict[str, tuple[str, float]] = {}
+        self._read: dict[str, str] = {}
         self._sent_away: set[str] = set()
         self._failures: dict[str, str] = {}
         self.told: dict[str, Limits] = {}
@@ -36,12 +37,12 @@ class PoolerPods:
         """Say which pods cannot be told; empty if all can."""
         return "; ".join(f"the console of {pod} does not answer: {error}" for pod, error in self._failures.items())
 
-    async def write(self, seen: Seen, limits: Limits) -> None:
-        """Write the limits on the pods that have others."""
+    async def write(self, seen: Seen, limits: Limits, material: Material) -> None:
+        """Write limits on the pods that have others, and which Secret their files have to be of."""
+        annotations = {LIMITS_ANNOTATION: limits.text, SECRET_ANNOTATION: material.digest}
         for pod in seen.pods:
-            if pod.limits != limits:
-                body = {"metadata": {"uid": pod.uid, "annotations": {LIMITS_ANNOTATION: limits.text}}}
-                await self._patch(pod, body)
+            if (pod.limits, pod.secret) != (limits, material.digest):
+                await self._patch(pod, {"metadata": {"uid": pod.uid, "annotations": annotations}})
 
     async def tell(self, seen: Seen, limits: Limits, material: Material, *, may_hold: int) -> None:
         """Tell every process what it has not heard yet; `may_hold`: the most that all may have opened so far."""
@@ -71,25 +72,32 @@ class PoolerPods:
             if pod.limits == limits and self.told.get(pod.process) != limits:
                 await console.limit(limits, shrink=shrink)
                 self.told[pod.process] = limits
-                self._renewed.setdefault(pod.process, time.monotonic())
             if pod.ending and pod.process not in self._sent_away:
                 await console.send_away()
                 self._sent_away.add(pod.process)
-            if self.told.get(pod.process) == limits and self._is_due(pod.process):
+            if self.told.get(pod.process) == limits and self._has_new_files(pod):
                 await console.renew(limits)
-                self._renewed[pod.process] = time.monotonic()
+                self._read[pod.process] = pod.secret
         except FAILURES as error:
             if not pod.ending and pod.ready:
                 self._failures[pod.name] = str(error) or type(error).__name__
         else:
             self._failures.pop(pod.name, None)
 
-    def _is_due(self, process: str) -> bool:
-        return time.monotonic() - self._renewed[process] >= RENEW_SECONDS
+    def _has_new_files(self, pod: PoolerPod) -> bool:
+        """Whether its files are of a Secret that its process has not read, for long enough to have arrived."""
+        if self._read.get(pod.process) == pod.secret:
+            return False
+        secret, since = self._written.get(pod.process, ("", 0.0))
+        if secret != pod.secret:
+            self._written[pod.process] = (pod.secret, time.monotonic())
+            return False
+        return time.monotonic() - since >= FILES_SECONDS
 
     def _forget(self, running: dict[str, PoolerPod]) -> None:
         self.told = {process: limits for process, limits in self.told.items() if process in running}
-        self._renewed = {process: at for process, at in self._renewed.items() if process in running}
+        self._written = {process: written for process, written in self._written.items() if process in running}
+        self._read = {process: secret for process, secret in self._read.items() if process in running}
         self._sent_away &= running.keys()
         names = {pod.name for pod in running.values()}
         self._failures = {name: error for name, error in self._failures.items() if name in names}

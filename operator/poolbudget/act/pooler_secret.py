@@ -9,6 +9,7 @@ import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from hashlib import sha256
 from typing import Any
 
 from poolbudget.act.authority import CHANGES, Held, Step, Validity, create, next_step
@@ -43,6 +44,11 @@ class Material:
         context = ssl.create_default_context(cadata=self.trusted)
         context.check_hostname = False
         return context
+
+    @property
+    def digest(self) -> str:
+        """A short hash that changes when anything of it does."""
+        return sha256(repr(sorted(self.to_data().items())).encode()).hexdigest()[:16]
 
     def to_data(self) -> dict[str, str]:
         """Return the Secret's data."""

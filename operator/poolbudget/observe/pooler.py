@@ -18,7 +18,7 @@ from poolbudget.planning.model import BudgetKey
 from poolbudget.planning.poolers import PORT
 from poolbudget.pooler.config import AUTH_QUERY, Limits
 from poolbudget.pooler.layout import PoolerPod, Seen
-from poolbudget.pooler.objects import CONFIG_ANNOTATION, LIMITS_ANNOTATION, POOLER_LABEL
+from poolbudget.pooler.objects import CONFIG_ANNOTATION, LIMITS_ANNOTATION, POOLER_LABEL, SECRET_ANNOTATION
 
 ANSWER_SECONDS = 3.0
 SETUP = "run deploy/sql/setup.sql in it"
@@ -65,6 +65,7 @@ def parse_pod(raw: Mapping[str, Any]) -> PoolerPod:
         host=status.get("hostIP", ""),
         limits=limits,
         config=config,
+        secret=metadata.get("annotations", {}).get(SECRET_ANNOTATION, ""),
         ready=ready,
         ending="deletionTimestamp" in metadata,
     )

@@ -13,7 +13,7 @@ from poolbudget.pooler.config import Limits
 
 @dataclass(frozen=True, slots=True)
 class PoolerPod:
-    """A pod of a pooler; `limits` and `config` are its annotations, which its next process reads.
+    """A pod of a pooler; `limits` (which its next process reads), `config` and `secret` are its annotations.
 
     `process` is the container that runs, empty while none does; `host` the address of its node.
     """
@@ -25,6 +25,7 @@ class PoolerPod:
     host: str
     limits: Limits | None
     config: str
+    secret: str
     ready: bool
     ending: bool
 

@@ -25,6 +25,8 @@ LIMITS_ANNOTATION = "poolbudget.dev/pooler-limits"
 """Of a pooler's pods: what limits.ini holds."""
 CONFIG_ANNOTATION = "poolbudget.dev/pooler-config"
 """Of a pooler's pods: a hash of everything that only a new pod takes over."""
+SECRET_ANNOTATION = "poolbudget.dev/pooler-secret"  # noqa: S105 - the name of an annotation
+"""Of a pooler's pods: a hash of its Secret. The kubelet brings files up to date at once when an annotation changes."""
 
 USER = 65532
 LEAVE_SECONDS = 10
