@@ -118,6 +118,10 @@ class Keeper:
         except ApiError as error:
             message = f"the API server refused a part of the pooler, or does not answer: {error}"
             return replace(self.state, ready=False, reason="NotApplied", message=message)
+        except Exception as error:  # one pooler's trouble must not end the others
+            log.exception("pooler of %s", self._key)
+            message = f"the operator failed, see its log: {error!r}"
+            return replace(self.state, ready=False, reason="StepFailed", message=message)
 
     async def _bring_about(self, budget: Budget, plan: PoolerPlan, wish: Wish) -> PoolerState:
         pooler = Pooler(self._name, budget, budget.spec.pooler.image or self._image, self._namespace)

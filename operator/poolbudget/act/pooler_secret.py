@@ -14,7 +14,7 @@ from typing import Any
 
 from poolbudget.act.authority import CHANGES, Held, Step, Validity, create, next_step
 from poolbudget.kube import ApiError, Kube
-from poolbudget.observe.login import Unobservable, secret_data, texts
+from poolbudget.observe.login import Unobservable, read_secret, secret_data, texts
 from poolbudget.pooler.config import CONSOLE_USER, auth_ini, is_one_line, user_line
 from poolbudget.pooler.objects import Pooler, secret
 
@@ -26,12 +26,17 @@ USERS = "userlist.txt"
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """What is secret of a pooler. `login`: the role that looks up other users' secrets, None with a list of all."""
+    """What is secret of a pooler, and whom it trusts.
+
+    `login`: the role that looks up other users' secrets, None with a list of all. `server_authority`: what verifies the
+    server, from a Secret that is mounted as it is.
+    """
 
     password: str
     held: Held
     users: str
     login: Mapping[str, str] | None
+    server_authority: str
 
     @property
     def trusted(self) -> str:
@@ -48,7 +53,7 @@ class Material:
     @property
     def digest(self) -> str:
         """A short hash that changes when anything of it does."""
-        return sha256(repr(sorted(self.to_data().items())).encode()).hexdigest()[:16]
+        return sha256(repr((sorted(self.to_data().items()), self.server_authority)).encode()).hexdigest()[:16]
 
     def to_data(self) -> dict[str, str]:
         """Return the Secret's data."""
@@ -66,7 +71,7 @@ async def keep_secret(kube: Kube, pooler: Pooler, now: datetime) -> Material:
     users, login = await _users(kube, pooler)
     stored = await _stored(kube, pooler)
     password, held = _kept(stored, pooler, now)
-    material = Material(password, held, users, login)
+    material = Material(password, held, users, login, await _server_authority(kube, pooler))
     data = material.to_data()
     if stored is None:
         await kube.post(_path(pooler, ""), secret(pooler, data))
@@ -89,6 +94,13 @@ async def _users(kube: Kube, pooler: Pooler) -> tuple[str, Mapping[str, str] | N
         if not is_one_line(value):
             raise Unobservable("SecretInvalid", f"{key} in the Secret {where} must be one line, no space around it")
     return user_line(login["username"], login["password"]), login
+
+
+async def _server_authority(kube: Kube, pooler: Pooler) -> str:
+    named = pooler.server_tls.ca_secret_ref
+    if named is None:
+        return ""
+    return (await read_secret(kube, pooler.budget.key.namespace, named.name, (named.key,)))[named.key]
 
 
 async def _stored(kube: Kube, pooler: Pooler) -> dict[str, Any] | None:

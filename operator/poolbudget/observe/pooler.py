@@ -16,7 +16,7 @@ from poolbudget.kube import ApiError, Kube
 from poolbudget.observe.login import FAILURES, Unobservable, connect, explain
 from poolbudget.planning.model import BudgetKey
 from poolbudget.planning.poolers import PORT
-from poolbudget.pooler.config import AUTH_QUERY, Limits
+from poolbudget.pooler.config import AUTH_QUERY, Limits, server_tls
 from poolbudget.pooler.layout import PoolerPod, Seen
 from poolbudget.pooler.objects import CONFIG_ANNOTATION, LIMITS_ANNOTATION, POOLER_LABEL, SECRET_ANNOTATION
 
@@ -122,7 +122,7 @@ async def _ask_server(kube: Kube, namespace: str, spec: PoolBudgetSpec, login: M
     """Log in at the server as the pooler does; raise what is wrong there, if anything is."""
     if spec.database is None:
         return
-    database = spec.database.model_copy(update={"tls": spec.pooler.tls or spec.database.tls})
+    database = spec.database.model_copy(update={"tls": server_tls(spec)})
     try:
         connection = await connect(kube, namespace, database, login, ANSWER_SECONDS)
     except FAILURES as error:

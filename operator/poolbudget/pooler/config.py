@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from poolbudget.api.types import LIBPQ_SSLMODE
-from poolbudget.api.v1alpha1 import PoolBudgetSpec
+from poolbudget.api.v1alpha1 import PoolBudgetSpec, Tls
 from poolbudget.planning.poolers import PORT
 
 FOLDER = "/etc/pgbouncer"
@@ -86,7 +86,7 @@ def pgbouncer_ini(spec: PoolBudgetSpec) -> str:
         raise ValueError(f"database.name {database.name!r} is none that PgBouncer can have: {ENTRY_NAME_HINT}")
     if not is_one_line(database.host):
         raise ValueError(f"database.host {database.host!r} is no host name")
-    tls = pooler.tls or database.tls
+    tls = server_tls(spec)
     settings = {
         "listen_addr": "*",
         "listen_port": PORT,
@@ -120,6 +120,11 @@ def pgbouncer_ini(spec: PoolBudgetSpec) -> str:
         f"%include {FOLDER}/limits.ini",
     ]
     return "\n".join(lines) + "\n"
+
+
+def server_tls(spec: PoolBudgetSpec) -> Tls:
+    """Return how the pooler's connections to the server are protected: as declared, else as the operator's own."""
+    return spec.pooler.tls or (spec.database.tls if spec.database else Tls())
 
 
 def query_wait_seconds(spec: PoolBudgetSpec) -> int:

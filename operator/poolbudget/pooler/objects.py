@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
-from poolbudget.api.server import SecretKeyReference
-from poolbudget.api.v1alpha1 import API_VERSION, KIND
+from poolbudget.api.v1alpha1 import API_VERSION, KIND, SecretKeyReference, Tls
 from poolbudget.planning.model import Budget
 from poolbudget.planning.poolers import PORT
-from poolbudget.pooler.config import FOLDER, Limits, pgbouncer_ini
+from poolbudget.pooler.config import FOLDER, Limits, pgbouncer_ini, server_tls
 
 Manifest = dict[str, Any]
 
@@ -55,6 +54,11 @@ class Pooler:
             "app.kubernetes.io/managed-by": "poolbudget",
             POOLER_LABEL: self.budget.key.name,
         }
+
+    @property
+    def server_tls(self) -> Tls:
+        """How its connections to the server are protected."""
+        return server_tls(self.budget.spec)
 
     @property
     def hosts(self) -> tuple[str, ...]:
@@ -159,9 +163,7 @@ def _pod_spec(pooler: Pooler, replicas: int) -> Manifest:
 
 def _sources(pooler: Pooler) -> list[Manifest]:
     """Return what is mounted; the key of the authority that issued the pooler's certificate stays out."""
-    spec = pooler.budget.spec
-    tls = spec.pooler.tls or (spec.database.tls if spec.database else None)
-    authority = tls.ca_secret_ref if tls else None
+    authority = pooler.server_tls.ca_secret_ref
     files = [_item(name, name) for name in ("userlist.txt", "auth.ini", "tls.crt", "tls.key")]
     limits = {"path": "limits.ini", "fieldRef": {"fieldPath": f"metadata.annotations['{LIMITS_ANNOTATION}']"}}
     return [
