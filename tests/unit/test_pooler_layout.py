@@ -32,6 +32,7 @@ def told(**by_process: int) -> dict[str, Limits]:
 
 
 TWO_OF_20 = seen(2, 20, pod(0, 20), pod(1, 20))
+THREE = (pod(0, 5), pod(1, 5), pod(2, 5))
 NOTHING = seen(None, 0)
 
 
@@ -88,15 +89,17 @@ def test_layout(
         ),
         ("one that does not run will read it", seen(2, 5, pod(0, 5), pod(1, 5, process=False)), told(p0=5), {}, 10),
         ("one that is missing will, too", seen(2, 5, pod(0, 5)), told(p0=5), {}, 10),
-        ("one that is to end is still there", seen(1, 5, pod(0, 5), pod(1, 5, ending=True)), told(p0=5, p1=5), {}, 10),
+        ("one of its pods ends and was told", seen(2, 5, pod(0, 5), pod(1, 5, ending=True)), told(p0=5, p1=5), {}, 10),
+        ("one too many is still there", seen(2, 5, *THREE), told(p0=5, p1=5, p2=5), {}, None),
+        ("another is to come", seen(1, 5, pod(0, 5)), told(p0=5), {}, None),
         ("the server still shows more", seen(2, 5, pod(0, 5), pod(1, 5)), told(p0=5, p1=5), {"10.0.0.1": 6}, None),
         ("the server shows as many", seen(2, 5, pod(0, 5), pod(1, 5)), told(p0=5, p1=5), {"10.0.0.1": 5}, 10),
         ("the server is not read", seen(2, 5, pod(0, 5), pod(1, 5)), told(p0=5, p1=5), None, 10),
-        ("nothing is there", NOTHING, {}, {}, 0),
+        ("nothing is there yet", NOTHING, {}, {}, None),
         ("a pod without its StatefulSet", seen(None, 0, pod(0, 20, ending=True)), {}, {}, None),
     ],
 )
 def test_what_is_proven(
     why: str, found: Seen, confirmed: Mapping[str, Limits], backends: Mapping[str, int] | None, expected: int | None
 ) -> None:
-    assert proven(found, limits(5), confirmed, backends) == expected, why
+    assert proven(plan(10), found, limits(5), confirmed, backends) == expected, why

@@ -135,7 +135,7 @@ class Keeper:
         await self._pods.write(seen, layout.limits, material)
         await self._pods.tell(seen, layout.limits, material, may_hold=wish.charged)
         await self._pods.replace_outdated(seen)
-        least = proven(seen, layout.limits, self._pods.told, wish.backends)
+        least = proven(plan, seen, layout.limits, self._pods.told, wish.backends)
         ready, reason, message = await self._serves(budget, seen, material)
         return PoolerState(ready, reason, message, least, _shares(seen, wish.charged))
 

@@ -79,7 +79,7 @@ def next_layout(plan: PoolerPlan, charged: int, seen: Seen, confirmed: Mapping[s
     further one comes only once the others are `confirmed` (by process) to take no more than their new share.
     """
     allowed = min(plan.connections, charged)
-    replicas = max(1, min(plan.replicas, plan.connections))
+    replicas = _replicas(plan)
     if allowed < max(replicas, seen.spread) and seen.replicas is None:
         return None
     limits = Limits.of(allowed // max(replicas, seen.spread), plan.clients)
@@ -89,19 +89,26 @@ def next_layout(plan: PoolerPlan, charged: int, seen: Seen, confirmed: Mapping[s
 
 
 def proven(
-    seen: Seen, limits: Limits, confirmed: Mapping[str, Limits], backends: Mapping[str, int] | None
+    plan: PoolerPlan, seen: Seen, limits: Limits, confirmed: Mapping[str, Limits], backends: Mapping[str, int] | None
 ) -> int | None:
     """Return the most that the pooler can hold at the server, None while nothing is proven.
 
-    `backends`: the sessions that the server shows by address, None where it is not read.
+    That is only once nothing is left to be done for this plan and charge: whoever relies on it does so later, and must
+    not meet a step that raised something meanwhile. `backends`: the sessions that the server shows by address, None
+    where it is not read.
     """
-    if seen.replicas is None and not seen.pods:
-        return 0
+    if not seen.replicas == seen.spread == _replicas(plan):
+        return None
     if not _hold(seen, limits, confirmed):
         return None
     if any((backends or {}).get(pod.address, 0) > limits.connections for pod in seen.pods):
         return None
     return limits.connections * seen.spread
+
+
+def _replicas(plan: PoolerPlan) -> int:
+    """Return how many replicas there are to be: each has a connection at least."""
+    return max(1, min(plan.replicas, plan.connections))
 
 
 def _hold(seen: Seen, limits: Limits, confirmed: Mapping[str, Limits]) -> bool:
