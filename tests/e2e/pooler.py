@@ -53,15 +53,14 @@ async def write_secret(shop: Shop, name: str, data: Mapping[str, bytes]) -> None
     await shop.space.apply({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "data": encoded})
 
 
-async def until_pooler(shop: Shop, reason: str, seconds: float = 30) -> str:
-    """Wait until the condition PoolerReady has this reason, and return its message."""
+async def until_pooler(shop: Shop, reason: str, message: str = "", seconds: float = 60) -> None:
+    """Wait until the condition PoolerReady has this reason, and this in its message."""
 
     def holds(status: Raw) -> bool:
-        return condition(status, "PoolerReady").get("reason") == reason
+        found = condition(status, "PoolerReady")
+        return found.get("reason") == reason and message in found["message"]
 
-    status = await shop.space.status("orders", holds, what=f"PoolerReady is {reason}", seconds=seconds)
-    message: str = condition(status, "PoolerReady")["message"]
-    return message
+    await shop.space.status("orders", holds, what=f"PoolerReady is {reason}: {message}", seconds=seconds)
 
 
 async def poolers(shop: Shop) -> list[Raw]:

@@ -1,7 +1,7 @@
 """No pooler ever holds more than it is charged: whatever crashes, restarts, is replaced or comes late.
 
 The machine is the world around `pooler.layout` and `pooler.charges`: a StatefulSet whose controller learns of templates
-late, pods whose processes read their annotation when they start, an operator that looks, applies, writes, tells and
+late, pods whose processes read their annotation when they start, an operator that looks, writes, tells, applies and
 proves one after another and may crash in between, and rounds that raise and lower what is planned.
 """
 
@@ -109,7 +109,7 @@ class Poolers(RuleBasedStateMachine):
         self.told = {name: limits for name, limits in self.told.items() if name in {p.process for p in seen.pods}}
         layout = next_layout(plan, charged, seen, self.told)
         if layout is not None:
-            self.todo = [self.apply, self.write, self.tell, self.prove]
+            self.todo = [self.write, self.tell, self.apply, self.prove]
             self.seen_last, self.layout, self.of = seen, layout, self.wish
 
     def apply(self) -> None:
@@ -127,7 +127,7 @@ class Poolers(RuleBasedStateMachine):
         shrink = self.of[1] > limits.connections * self.seen_last.spread
         running = {pod.process.name: pod.process for pod in self.pods if pod.process}
         for pod in () if self.deaf else self.seen_last.pods:
-            if pod.process in running and pod.limits == limits and self.told.get(pod.process) != limits:
+            if pod.process in running and self.told.get(pod.process) != limits:
                 running[pod.process].tell(limits.connections, shrink=shrink)
                 self.told[pod.process] = limits
 

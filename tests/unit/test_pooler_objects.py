@@ -116,10 +116,10 @@ def test_pods_are_replaced_only_for_what_a_running_process_cannot_take_over(
 @pytest.mark.parametrize(
     ("why", "replicas", "recycle", "seconds"),
     [
-        ("all connections of the pools are replaced before", 2, 1800, 1840),
+        ("all connections of the pools are replaced before", 2, 1800, 1835),
         ("a node is not held for ever", 2, 604_800, 3600),
         ("the only one must not keep new clients out", 1, 1800, 30),
-        ("pools that never replace any", 2, 0, 40),
+        ("pools that never replace any", 2, 0, 35),
     ],
 )
 def test_how_long_a_pod_may_take_to_end(why: str, replicas: int, recycle: int, seconds: int) -> None:

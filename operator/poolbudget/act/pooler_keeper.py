@@ -125,34 +125,35 @@ class Keeper:
 
     async def _bring_about(self, budget: Budget, plan: PoolerPlan, wish: Wish) -> PoolerState:
         pooler = Pooler(self._name, budget, budget.spec.pooler.image or self._image, self._namespace)
-        material = await keep_secret(self._kube, pooler, datetime.now(UTC))
-        seen = await look(self._kube, self._key, self._name)
+        material, seen = await asyncio.gather(
+            keep_secret(self._kube, pooler, datetime.now(UTC)), look(self._kube, self._key, self._name)
+        )
         layout = next_layout(plan, wish.charged, seen, self._pods.told)
         if layout is None:
             message = f"its {plan.replicas} replicas need a connection each, and {wish.charged} are free: pods must end"
             return PoolerState(False, "NoRoom", message)
+        written = await self._pods.write(seen, layout.limits, material)
+        await self._pods.tell(written, layout.limits, material, may_hold=wish.charged)
         await self._apply(pooler, layout, material, seen)
-        await self._pods.write(seen, layout.limits, material)
-        await self._pods.tell(seen, layout.limits, material, may_hold=wish.charged)
         await self._pods.replace_outdated(seen)
         least = proven(plan, seen, layout.limits, self._pods.told, wish.backends)
         ready, reason, message = await self._serves(budget, seen, material)
         return PoolerState(ready, reason, message, least, _shares(seen, wish.charged))
 
     async def _apply(self, pooler: Pooler, layout: Layout, material: Material, seen: Seen) -> None:
-        """Apply the objects when one is to change, and now and then, should somebody have changed them."""
+        """Apply what is to change, and everything now and then, should somebody have changed it."""
         try:
             wanted = manifests(pooler, layout.replicas, layout.limits, material.trusted)
         except ValueError as error:
             raise Unobservable("InvalidDatabase", str(error)) from error
         at, applied = self._applied
         is_there = (seen.replicas, seen.limits) == (layout.replicas, layout.limits)
-        if wanted == applied and is_there and time.monotonic() - at < REPEAT_SECONDS:
-            return
+        known = applied if time.monotonic() - at < REPEAT_SECONDS else []
         for manifest in wanted:
-            path = self._path(manifest["kind"])
-            await self._kube.patch(path, manifest, APPLY_PATCH, fieldManager=FIELD_MANAGER)
-        self._applied = (time.monotonic(), wanted)
+            if manifest not in known or (manifest["kind"] == "StatefulSet" and not is_there):
+                path = self._path(manifest["kind"])
+                await self._kube.patch(path, manifest, APPLY_PATCH, fieldManager=FIELD_MANAGER)
+        self._applied = (at if known else time.monotonic(), wanted)
 
     async def _serves(self, budget: Budget, seen: Seen, material: Material) -> tuple[bool, str, str]:
         """Try the way to the database, now and then, and say how the pooler is."""

@@ -4,8 +4,9 @@ A limit is first written to the pod, where its next process finds it, and then t
 """
 
 import asyncio
+import logging
 import time
-from collections.abc import Mapping
+from dataclasses import replace
 
 from poolbudget.act.console import Console
 from poolbudget.act.pooler_secret import Material
@@ -15,6 +16,8 @@ from poolbudget.planning.model import BudgetKey
 from poolbudget.pooler.config import Limits
 from poolbudget.pooler.layout import PoolerPod, Seen
 from poolbudget.pooler.objects import LIMITS_ANNOTATION, SECRET_ANNOTATION
+
+log = logging.getLogger(__name__)
 
 FILES_SECONDS = 2.0
 """How long the kubelet may take to bring the files of a pod up to date after an annotation has changed."""
@@ -37,12 +40,10 @@ class PoolerPods:
         """Say which pods cannot be told; empty if all can."""
         return "; ".join(f"the console of {pod} does not answer: {error}" for pod, error in self._failures.items())
 
-    async def write(self, seen: Seen, limits: Limits, material: Material) -> None:
-        """Write limits on the pods that have others, and which Secret their files have to be of."""
-        annotations = {LIMITS_ANNOTATION: limits.text, SECRET_ANNOTATION: material.digest}
-        for pod in seen.pods:
-            if (pod.limits, pod.secret) != (limits, material.digest):
-                await self._patch(pod, {"metadata": {"uid": pod.uid, "annotations": annotations}})
+    async def write(self, seen: Seen, limits: Limits, material: Material) -> Seen:
+        """Write limits on the pods that have others, and which Secret their files have to be of; return them so."""
+        written = await asyncio.gather(*(self._write(pod, limits, material) for pod in seen.pods))
+        return replace(seen, pods=tuple(written))
 
     async def tell(self, seen: Seen, limits: Limits, material: Material, *, may_hold: int) -> None:
         """Tell every process what it has not heard yet; `may_hold`: the most that all may have opened so far."""
@@ -72,6 +73,7 @@ class PoolerPods:
             if pod.limits == limits and self.told.get(pod.process) != limits:
                 await console.limit(limits, shrink=shrink)
                 self.told[pod.process] = limits
+                log.info("%s may open %d connections", pod.name, limits.connections)
             if pod.ending and pod.process not in self._sent_away:
                 await console.send_away()
                 self._sent_away.add(pod.process)
@@ -102,9 +104,15 @@ class PoolerPods:
         names = {pod.name for pod in running.values()}
         self._failures = {name: error for name, error in self._failures.items() if name in names}
 
-    async def _patch(self, pod: PoolerPod, body: Mapping[str, object]) -> None:
+    async def _write(self, pod: PoolerPod, limits: Limits, material: Material) -> PoolerPod:
+        if (pod.limits, pod.secret) == (limits, material.digest):
+            return pod
+        annotations = {LIMITS_ANNOTATION: limits.text, SECRET_ANNOTATION: material.digest}
+        body = {"metadata": {"uid": pod.uid, "annotations": annotations}}
         try:
             await self._kube.patch(f"{self._pods}/{pod.name}", body)
         except ApiError as error:
             if error.status not in {404, 409}:
                 raise
+            return pod
+        return replace(pod, limits=limits, secret=material.digest)

@@ -3,6 +3,7 @@
 The Secret that the user names is only read. Ours is written only over what was read, as another operator may be at it.
 """
 
+import asyncio
 import base64
 import secrets
 import ssl
@@ -68,10 +69,11 @@ class Material:
 
 async def keep_secret(kube: Kube, pooler: Pooler, now: datetime) -> Material:
     """Return what the pooler's Secret holds, after it was brought up to date; raise `Unobservable` where it cannot."""
-    users, login = await _users(kube, pooler)
-    stored = await _stored(kube, pooler)
+    (users, login), stored, server_authority = await asyncio.gather(
+        _users(kube, pooler), _stored(kube, pooler), _server_authority(kube, pooler)
+    )
     password, held = _kept(stored, pooler, now)
-    material = Material(password, held, users, login, await _server_authority(kube, pooler))
+    material = Material(password, held, users, login, server_authority)
     data = material.to_data()
     if stored is None:
         await kube.post(_path(pooler, ""), secret(pooler, data))

@@ -28,7 +28,7 @@ SECRET_ANNOTATION = "poolbudget.dev/pooler-secret"  # noqa: S105 - the name of a
 """Of a pooler's pods: a hash of its Secret. The kubelet brings files up to date at once when an annotation changes."""
 
 USER = 65532
-LEAVE_SECONDS = 10
+LEAVE_SECONDS = 5
 """Between the end of a pod's being offered to new clients and PgBouncer's signal to take in no more."""
 LEAST_GRACE_SECONDS = 30
 MOST_GRACE_SECONDS = 3600
