@@ -23,8 +23,8 @@ SET LOCAL client_min_messages = warning;
 
 SELECT 'CREATE ROLE poolbudget_pooler' WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'poolbudget_pooler') \gexec
 
--- No PgBouncer pod needs more than one session for this; the limit bounds what a leaked password could take.
-ALTER ROLE poolbudget_pooler LOGIN PASSWORD :'pooler_password' CONNECTION LIMIT 20;
+-- No CONNECTION LIMIT: where it were reached, applications could not log in. Each PgBouncer opens two sessions for it.
+ALTER ROLE poolbudget_pooler LOGIN PASSWORD :'pooler_password';
 
 CREATE SCHEMA IF NOT EXISTS poolbudget;
 GRANT USAGE ON SCHEMA poolbudget TO poolbudget_pooler;

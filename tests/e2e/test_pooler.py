@@ -100,8 +100,8 @@ async def test_a_share_shrinks_and_pods_go_under_load_and_no_request_fails(shop:
     await until_backends(shop, lambda found: found == 40, "all of the share is used", 20)
 
     await shop.start("watch", "python", "-c", WATCH, role="postgres")
-    await shop.budget(API, pooler=pooler(maxConnections=10))
     began = time.time()
+    await shop.budget(API, pooler=pooler(maxConnections=10))
     lent = await shop.space.status("orders", lambda s: s["capacity"]["committed"] == 10, what="the room is free")
     took = (await shop.stop("watch"))["above"] - began
     print(f"above 10 of 40 backends for {took:.2f} s; {lent['capacity']}")

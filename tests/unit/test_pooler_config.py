@@ -63,7 +63,7 @@ def test_no_socket_is_made_since_the_root_is_read_only() -> None:
 
 
 def test_what_is_included_comes_last_and_so_decides() -> None:
-    included = ["%include /etc/pgbouncer/auth.ini", "%include /etc/pgbouncer/limits.ini"]
+    included = ["%include /etc/pgbouncer/limits.ini", "%include /etc/pgbouncer/auth.ini"]
     assert pgbouncer_ini(spec()).splitlines()[-2:] == included
 
 
@@ -110,4 +110,6 @@ def test_limits_that_somebody_else_wrote_are_unknown(text: str) -> None:
 def test_secrets_of_users_are_quoted_and_looked_up_by_the_function() -> None:
     assert user_line('a"b', 'c"') == '"a""b" "c"""\n'
     assert "auth_query = SELECT username, secret FROM poolbudget.pooler_auth($1)\n" in auth_ini("lookup")
+    assert auth_ini("lookup").endswith("[users]\nlookup = pool_size=2\n")
+    assert "[users]" not in auth_ini("look up")
     assert auth_ini(None) == ""

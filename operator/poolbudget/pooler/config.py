@@ -22,6 +22,8 @@ AUTH_QUERY = "SELECT username, secret FROM poolbudget.pooler_auth($1)"
 ENTRY_NAME = re.compile(r"[A-Za-z0-9_.-]+")
 ENTRY_NAME_HINT = "letters, digits, '_', '-' and '.', and not pgbouncer itself"
 
+LOOKUPS = 2
+"""Sessions of one PgBouncer for looking up users."""
 CLIENTS_MARGIN_PERCENT = 25
 """For clients beyond the plan: the operator itself, people, pods that reconnect before their old connections ended."""
 CLIENTS_STEP = 100
@@ -116,8 +118,8 @@ def pgbouncer_ini(spec: PoolBudgetSpec) -> str:
         "",
         "[pgbouncer]",
         *(f"{name} = {value}".rstrip() for name, value in settings.items()),
-        f"%include {FOLDER}/auth.ini",
         f"%include {FOLDER}/limits.ini",
+        f"%include {FOLDER}/auth.ini",
     ]
     return "\n".join(lines) + "\n"
 
@@ -134,10 +136,15 @@ def query_wait_seconds(spec: PoolBudgetSpec) -> int:
 
 
 def auth_ini(username: str | None) -> str:
-    """Return the included file that says who looks up other users' secrets; None: all users are in the list."""
+    """Return the included file that says who looks up other users' secrets; None: all users are in the list.
+
+    A storm of logins would fill the pooler's share with sessions that only look up. The file comes last, since it
+    begins another section.
+    """
     if username is None:
         return ""
-    return f"auth_user = {username}\nauth_query = {AUTH_QUERY}\n"
+    lookup = f"auth_user = {username}\nauth_query = {AUTH_QUERY}\n"
+    return f"{lookup}[users]\n{username} = pool_size={LOOKUPS}\n" if ENTRY_NAME.fullmatch(username) else lookup
 
 
 def user_line(username: str, secret: str) -> str:
