@@ -90,7 +90,9 @@ class Budgets:
             ready = NewCondition("Ready", False, "InvalidSpec", str(error)[:2000])
             await self._status.write(key, metadata["generation"], PoolBudgetStatus(), [ready])
             return
-        self._servers.set_budget(Budget(key, spec, metadata["generation"], metadata["creationTimestamp"]))
+        self._servers.set_budget(
+            Budget(key, spec, metadata["generation"], metadata["creationTimestamp"], metadata["uid"])
+        )
 
 
 async def _existing(kube: Kube) -> set[str]:

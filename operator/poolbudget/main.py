@@ -20,6 +20,7 @@ from poolbudget.act.ledger import LedgerStore, servers_with_ledger
 from poolbudget.act.notices import Notices
 from poolbudget.act.outbox import Outbox
 from poolbudget.act.pods import PodWriter
+from poolbudget.act.pooler import Poolers
 from poolbudget.act.rollouts import RolloutWriter
 from poolbudget.act.status import StatusWriter
 from poolbudget.budgets import Budgets, watch_budgets
@@ -54,6 +55,7 @@ class Options:
     settle_time: float
     cooldown: float
     stabilization: float
+    pooler_image: str
 
 
 async def run(options: Options) -> None:
@@ -111,6 +113,7 @@ async def _watch_and_lead(kube: Kube, lease: Lease, options: Options, health: He
             ledger=LedgerStore(kube, options.namespace, name),
             pods=PodWriter(kube, outbox, reporter),
             notices=Notices(kube, outbox, reporter),
+            poolers=poolers,
             rollouts=RolloutWriter(kube, reporter),
             status=status,
             unscheduled=Unscheduled(options.cooldown),
@@ -127,6 +130,7 @@ async def _watch_and_lead(kube: Kube, lease: Lease, options: Options, health: He
         orphans.wake()
 
     servers = Servers(make)
+    poolers = Poolers(kube, options.pooler_image, options.namespace, servers.wake_budget)
     health.sessions = servers.sessions
     caches = Caches(kube, budget_touched, servers.wake_target)
     unlabelled = Unlabelled(kube, caches)
@@ -152,4 +156,5 @@ async def _watch_and_lead(kube: Kube, lease: Lease, options: Options, health: He
         group.create_task(unlabelled.run())
         group.create_task(outbox.run())
         group.create_task(orphans.run())
+        group.create_task(poolers.run())
         group.create_task(servers.run())

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from poolbudget.act.ledger import LedgerStore
 from poolbudget.act.notices import Notices
 from poolbudget.act.pods import PodWriter
+from poolbudget.act.pooler import Poolers
 from poolbudget.act.rollouts import RolloutWriter
 from poolbudget.act.status import StatusWriter
 from poolbudget.ledger.books import Excess, audit
@@ -26,6 +27,7 @@ from poolbudget.observe.namespaces import Namespaces
 from poolbudget.planning.memory import Remembered
 from poolbudget.planning.model import Budget, BudgetKey
 from poolbudget.planning.plan import plan_server
+from poolbudget.pooler.charges import as_charged, charges, free, in_use, pooler_pods, proven
 from poolbudget.report import Findings, conditions, live_status
 
 
@@ -39,6 +41,7 @@ class Server:
     ledger: LedgerStore
     pods: PodWriter
     notices: Notices
+    poolers: Poolers
     rollouts: RolloutWriter
     status: StatusWriter
     unscheduled: Unscheduled
@@ -61,9 +64,11 @@ async def reconcile(server: Server) -> None:
     planned = plan_server(budgets, seen.targets, seen.capacity.believed, seen.capacity.least, before)
     server.moved.after(planned)
     plan = with_poolers_in_use(planned, budgets, ledger)
+    wanted, held = plan.poolers, server.ledger.poolers
+    plan, poolers = as_charged(plan, held), server.poolers.states(wanted.keys() | held)
 
     # 3. Decide: what has ended, what starts, what waits, what makes room.
-    books = audit(ledger, seen.pods, seen.sessions, seen.unmanaged) if seen.sessions else None
+    books = audit(ledger, seen.pods, seen.sessions, seen.unmanaged, pooler_pods(poolers)) if seen.sessions else None
     elsewhere = books.elsewhere(plan.for_unnamed) if books else 0
     specs = {budget.key: budget.spec for budget in budgets}
     unmanaged = charge(seen.unmanaged, books.by_unmanaged if books else None, specs)
@@ -88,7 +93,10 @@ async def reconcile(server: Server) -> None:
     rollouts = decide_rollouts(snapshot, decision, seen.targets, applied, datetime.now(UTC), server.cooldown)
 
     # 4. Act: the ledger first, for what is not written down is not given. Pods follow while the next round decides.
-    await server.ledger.write(decision.ledger, seen.capacity.believed)
+    taken = decision.committed + sum(c.connections for c in unmanaged) + elsewhere
+    charged = charges(held, wanted, proven(poolers), free(plan, held, taken))
+    await server.ledger.write(decision.ledger, seen.capacity.believed, charged)
+    server.poolers.keep(budgets, wanted, charged, in_use(decision.ledger), seen.sessions)
     started = server.pods.start(
         [(grant.pod, grant_annotations(grant, specs, plan)) for grant in decision.grants]
         + [(pod, {}) for pod in decision.opened]
@@ -111,6 +119,7 @@ async def reconcile(server: Server) -> None:
         checks_clients=seen.checks_clients,
         unmanaged=unmanaged,
         notes=rollouts.notes,
+        poolers=poolers,
     )
     for budget in budgets:
         await server.status.write(budget.key, budget.generation, live_status(budget, found), conditions(budget, found))

@@ -15,9 +15,10 @@ from poolbudget.ledger.model import Decision, Pod, Reservation
 from poolbudget.ledger.modes import bypassed, of_another_mode, with_modes
 from poolbudget.ledger.rollouts import Note
 from poolbudget.ledger.unmanaged import Charge
-from poolbudget.planning.model import Budget, Observed, ServerPlan, WorkloadKey
+from poolbudget.planning.model import Budget, BudgetKey, Observed, ServerPlan, WorkloadKey
 from poolbudget.planning.modes import NO_TROUBLE
 from poolbudget.planning.status import not_yet_supported, planned_status, workloads_fit
+from poolbudget.pooler.layout import PoolerState
 
 UNCHECKED_CLIENTS = (
     "; it does not notice clients that vanish in the middle of a query, whose backends then run on beside new ones: set"
@@ -30,7 +31,8 @@ class Findings:
     """What one round found out about one server.
 
     `unscheduled`: granted pods that find no node. `blind`: why the database could not be read, as (reason, message).
-    `checks_clients`: the server soon ends a backend whose client vanished. `notes`: what workloads say beside the plan.
+    `checks_clients`: the server soon ends a backend whose client vanished.`notes`: what workloads say beside the plan.
+    `poolers`: those that the operator runs.
     """
 
     plan: ServerPlan
@@ -44,6 +46,7 @@ class Findings:
     checks_clients: bool = True
     unmanaged: tuple[Charge, ...] = ()
     notes: Mapping[WorkloadKey, Note] = field(default_factory=dict)
+    poolers: Mapping[BudgetKey, PoolerState] = field(default_factory=dict)
 
     @property
     def committed(self) -> int:
@@ -91,7 +94,7 @@ def _left_to_people(budget: Budget, found: Findings, key: WorkloadKey) -> list[P
 
 def conditions(budget: Budget, found: Findings) -> list[NewCondition]:
     """Return the conditions of the budget; Ready speaks for the first of the others that fails."""
-    checked = [check(budget, found) for check in CHECKS]
+    checked = [check(budget, found) for check in CHECKS] + _pooler_ready(budget, found)
     failing = next((c for c in checked if c.status is False and c.type != "CapacityObserved"), None)
     ready = (
         NewCondition("Ready", False, failing.reason, failing.message)
@@ -134,6 +137,12 @@ def _capacity_observed(_: Budget, found: Findings) -> NewCondition:
 
 def _workloads_fit(budget: Budget, found: Findings) -> NewCondition:
     return NewCondition("WorkloadsFit", *workloads_fit(budget, found.plan))
+
+
+def _pooler_ready(budget: Budget, found: Findings) -> list[NewCondition]:
+    """Return how the pooler is that the operator runs for the budget, if it runs one."""
+    pooler = found.poolers.get(budget.key)
+    return [NewCondition("PoolerReady", pooler.ready, pooler.reason, pooler.message)] if pooler else []
 
 
 def _observed(observed: Observed | None) -> str:

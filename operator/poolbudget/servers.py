@@ -17,6 +17,7 @@ from poolbudget.ledger.release import Evidence, keep_what_may_live
 from poolbudget.metrics import ROUND_FAILURES
 from poolbudget.planning.model import Budget, BudgetKey, TargetKey
 from poolbudget.planning.plan import server_key
+from poolbudget.pooler.charges import charges, proven
 from poolbudget.reconcile import Server, reconcile
 
 log = logging.getLogger(__name__)
@@ -151,9 +152,12 @@ class ServerTask:
 
 async def _drain(server: Server) -> None:
     """Release what ends at a server that no budget names any more: pods of a deleted budget still run."""
-    if ledger := await server.ledger.read():
+    ledger, held = await server.ledger.read(), server.ledger.poolers
+    if ledger or held:
         seen = await server.gatherer.gather((), ledger, server.ledger.capacity)
         evidence = Evidence(seen.pods, seen.gone, seen.boots, seen.sessions)
-        await server.ledger.write(keep_what_may_live(ledger, evidence))
+        charged = charges(held, {}, proven(server.poolers.states(held)), room=0)
+        await server.ledger.write(keep_what_may_live(ledger, evidence), poolers=charged)
+        server.poolers.keep((), {}, charged, frozenset(), seen.sessions)
     else:
         await server.ledger.remove()

@@ -100,7 +100,7 @@ async def load(port: int, trusted: str, seconds: float) -> list[float]:
 def main() -> None:
     """Run the load and print the line."""
     seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 10.0
-    held = create(HOST, datetime.now(UTC), Validity())
+    held = create((HOST,), datetime.now(UTC), Validity())
     here, there = multiprocessing.Pipe()
     process = multiprocessing.get_context("fork").Process(target=serve, args=(held, there))
     process.start()

@@ -31,7 +31,7 @@ def published() -> bytes:
 def age_the_authority() -> None:
     """Put a CA behind the present one that is due: the operator then rotates as it would after months."""
     old = datetime.now(UTC) - timedelta(days=300)
-    aged = CHANGES[Step.ADD_AUTHORITY](held(), "", old, Validity())
+    aged = CHANGES[Step.ADD_AUTHORITY](held(), (), old, Validity())
     data = {key: base64.b64encode(value).decode() for key, value in aged.to_data().items()}
     kubectl("patch", *SECRET, "-p", json.dumps({"data": data}))
 

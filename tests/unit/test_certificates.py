@@ -14,13 +14,14 @@ from poolbudget.act.authority import CHANGES, Held, Step, Validity, create, next
 from poolbudget.webhook.tls import ServingCertificate
 
 HOST = "poolbudget-webhook.poolbudget-system.svc"
+HOSTS = (HOST,)
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 VALIDITY = Validity()
 LONG = timedelta(hours=1)
 
 
 def held_at(age: timedelta) -> Held:
-    return create(HOST, NOW - age, VALIDITY)
+    return create(HOSTS, NOW - age, VALIDITY)
 
 
 def test_nothing_held_means_create() -> None:
@@ -55,13 +56,13 @@ def test_each_certificate_is_replaced_after_two_thirds_of_its_life(age: timedelt
 
 def test_a_leaf_of_the_same_ca_needs_no_settling() -> None:
     held = held_at(timedelta(days=61))
-    renewed = CHANGES[Step.ISSUE_LEAF](held, HOST, NOW, VALIDITY)
+    renewed = CHANGES[Step.ISSUE_LEAF](held, HOSTS, NOW, VALIDITY)
     assert renewed.authorities == held.authorities
     assert next_step(renewed, renewed.bundle, timedelta(), NOW, VALIDITY) is Step.REST
 
 
 def test_a_rotation_takes_its_steps_in_order_and_settles_before_each_change_of_the_leaf() -> None:
-    held = CHANGES[Step.ISSUE_LEAF](held_at(timedelta(days=244)), HOST, NOW, VALIDITY)
+    held = CHANGES[Step.ISSUE_LEAF](held_at(timedelta(days=244)), HOSTS, NOW, VALIDITY)
     published, unchanged = held.bundle, timedelta()
     steps = []
     while (step := next_step(held, published, unchanged, NOW, VALIDITY)) is not Step.REST or unchanged < LONG:
@@ -73,7 +74,7 @@ def test_a_rotation_takes_its_steps_in_order_and_settles_before_each_change_of_t
         if step is Step.PUBLISH:
             published = held.bundle
         else:
-            held = CHANGES[step](held, HOST, NOW, VALIDITY)
+            held = CHANGES[step](held, HOSTS, NOW, VALIDITY)
         assert trusts(published, held), step
     assert steps == [
         Step.ADD_AUTHORITY,
@@ -91,17 +92,17 @@ def test_a_rotation_takes_its_steps_in_order_and_settles_before_each_change_of_t
 
 def test_an_expired_leaf_is_replaced_without_settling_because_nobody_accepts_it_any_more() -> None:
     held = held_at(timedelta(days=400))
-    held = CHANGES[Step.ADD_AUTHORITY](held, HOST, NOW, VALIDITY)
+    held = CHANGES[Step.ADD_AUTHORITY](held, HOSTS, NOW, VALIDITY)
     assert next_step(held, held.bundle, timedelta(), NOW, VALIDITY) is Step.ISSUE_LEAF
 
 
 def test_a_leaf_never_outlives_its_ca() -> None:
-    held = create(HOST, NOW, replace(VALIDITY, authority=timedelta(days=10)))
+    held = create(HOSTS, NOW, replace(VALIDITY, authority=timedelta(days=10)))
     assert held.leaf.not_valid_after_utc == held.newest.not_valid_after_utc
 
 
 def test_the_secret_holds_everything() -> None:
-    held = CHANGES[Step.ADD_AUTHORITY](held_at(timedelta()), HOST, NOW, VALIDITY)
+    held = CHANGES[Step.ADD_AUTHORITY](held_at(timedelta()), HOSTS, NOW, VALIDITY)
     assert Held.from_data(held.to_data()).to_data() == held.to_data()
 
 
@@ -116,9 +117,9 @@ def trusts(bundle: bytes, held: Held) -> bool:
 
 
 async def test_every_handshake_succeeds_through_a_rotation_while_both_cas_are_trusted() -> None:
-    old = create(HOST, datetime.now(UTC), VALIDITY)
-    both = CHANGES[Step.ADD_AUTHORITY](old, HOST, datetime.now(UTC), VALIDITY)
-    new = CHANGES[Step.ISSUE_LEAF](both, HOST, datetime.now(UTC), VALIDITY)
+    old = create(HOSTS, datetime.now(UTC), VALIDITY)
+    both = CHANGES[Step.ADD_AUTHORITY](old, HOSTS, datetime.now(UTC), VALIDITY)
+    new = CHANGES[Step.ISSUE_LEAF](both, HOSTS, datetime.now(UTC), VALIDITY)
     certificate = ServingCertificate()
     load(certificate, old)
     async with echo_server(certificate.context) as port:
@@ -126,14 +127,14 @@ async def test_every_handshake_succeeds_through_a_rotation_while_both_cas_are_tr
         assert await served(port, both.bundle) == old.leaf
         load(certificate, new)
         assert await served(port, both.bundle) == new.leaf
-        dropped = CHANGES[Step.DROP_AUTHORITIES](new, HOST, datetime.now(UTC), VALIDITY)
+        dropped = CHANGES[Step.DROP_AUTHORITIES](new, HOSTS, datetime.now(UTC), VALIDITY)
         assert await served(port, dropped.bundle) == new.leaf
         with pytest.raises(ssl.SSLCertVerificationError):
             await served(port, old.bundle)
 
 
 async def test_an_open_connection_outlives_a_new_certificate() -> None:
-    old, new = create(HOST, datetime.now(UTC), VALIDITY), create(HOST, datetime.now(UTC), VALIDITY)
+    old, new = create(HOSTS, datetime.now(UTC), VALIDITY), create(HOSTS, datetime.now(UTC), VALIDITY)
     certificate = ServingCertificate()
     load(certificate, old)
     async with echo_server(certificate.context) as port:

@@ -42,6 +42,11 @@ def rules(manifests: list[Manifest]) -> list[Manifest]:
     return [rule for role in of_kind(manifests, "Role", "ClusterRole") for rule in role["rules"]]
 
 
+def policy(manifests: list[Manifest], name: str) -> Manifest:
+    (found,) = [p for p in of_kind(manifests, "ValidatingAdmissionPolicy") if p["metadata"]["name"] == name]
+    return found
+
+
 def test_no_role_has_a_wildcard(manifests: list[Manifest]) -> None:
     assert not [r for r in rules(manifests) if "*" in (*r["apiGroups"], *r["resources"], *r["verbs"])]
 
@@ -67,7 +72,9 @@ def test_the_operator_may_roll_controllers_and_change_nothing_else_of_them(manif
         for resource in rule["resources"]
         for verb in set(rule["verbs"]) - {"get", "list", "watch"}
     }
-    assert changed == {(resource, "patch") for resource in ("deployments", "statefulsets", "daemonsets")}
+    of_poolers = {("statefulsets", "create"), ("statefulsets", "delete")}
+    rolled = {(resource, "patch") for resource in ("deployments", "statefulsets", "daemonsets")}
+    assert changed == rolled | of_poolers
 
 
 def test_every_binding_names_a_role_and_an_account_that_exist(manifests: list[Manifest]) -> None:
@@ -116,17 +123,20 @@ def test_the_webhook_spares_its_own_namespace_and_the_control_plane(manifests: l
 
 def test_the_guard_sees_the_same_pods_as_the_webhook(manifests: list[Manifest]) -> None:
     (webhook,) = of_kind(manifests, "MutatingWebhookConfiguration")[0]["webhooks"]
-    constraints = of_kind(manifests, "ValidatingAdmissionPolicy")[0]["spec"]["matchConstraints"]
+    constraints = policy(manifests, "poolbudget")["spec"]["matchConstraints"]
     for selector in ("objectSelector", "namespaceSelector"):
         assert constraints[selector] == webhook[selector]
 
 
 def test_the_guard_knows_the_operator_by_its_service_account(manifests: list[Manifest]) -> None:
-    (policy,) = of_kind(manifests, "ValidatingAdmissionPolicy")
     operator = next(d for d in of_kind(manifests, "Deployment") if d["metadata"]["name"] == "poolbudget-operator")
     account = operator["spec"]["template"]["spec"]["serviceAccountName"]
     name = f"'system:serviceaccount:{operator['metadata']['namespace']}:{account}'"
-    assert name in next(c["expression"] for c in policy["spec"]["matchConditions"] if c["name"] == "not-the-operator")
+    assert name in next(
+        c["expression"]
+        for c in policy(manifests, "poolbudget")["spec"]["matchConditions"]
+        if c["name"] == "not-the-operator"
+    )
 
 
 def test_the_configuration_that_the_operator_may_patch_is_the_one_that_is_installed(manifests: list[Manifest]) -> None:
@@ -145,3 +155,24 @@ def test_the_tests_install_the_same_objects(manifests: list[Manifest]) -> None:
 def test_the_operator_reads_namespaces_by_name_only(manifests: list[Manifest]) -> None:
     (rule,) = [r for r in rules(manifests) if "namespaces" in r["resources"]]
     assert rule["verbs"] == ["get"]
+
+
+def test_what_the_operator_may_create_in_any_namespace_is_held_to_its_own_poolers(manifests: list[Manifest]) -> None:
+    held = policy(manifests, "poolbudget-poolers")["spec"]
+    watched = {
+        (resource, operation)
+        for rule in held["matchConstraints"]["resourceRules"]
+        for resource in rule["resources"]
+        for operation in rule["operations"]
+    }
+    (role,) = [m for m in of_kind(manifests, "ClusterRole") if m["metadata"]["name"] == "poolbudget-poolers"]
+    operations = {"create": "CREATE", "update": "UPDATE", "patch": "UPDATE", "delete": "DELETE"}
+    allowed = {
+        (resource, operations[verb]) for r in role["rules"] for resource in r["resources"] for verb in r["verbs"]
+    }
+    assert allowed - watched == {("statefulsets", "UPDATE")}
+    (condition,) = held["matchConditions"]
+    assert "system:serviceaccount:poolbudget-system:poolbudget-operator" in condition["expression"]
+    assert "poolbudget.dev/pooler" in held["validations"][0]["expression"]
+    bound = [b["spec"]["policyName"] for b in of_kind(manifests, "ValidatingAdmissionPolicyBinding")]
+    assert "poolbudget-poolers" in bound

@@ -62,7 +62,7 @@ async def test_it_is_ready_once_it_knows_the_budgets_and_has_a_certificate_and_u
 
     assert await ready() == (503, "the budgets are not listed yet; no certificate is loaded yet\n")
     budgets.synced.set()
-    data = create("localhost", datetime.now(UTC), Validity()).to_data()
+    data = create(("localhost",), datetime.now(UTC), Validity()).to_data()
     certificate.load(data["tls.crt"], data["tls.key"])
     assert await ready() == (200, "ok\n")
     webhook.stopping.set()

@@ -1,4 +1,4 @@
-"""The webhook's certificates as values: what is held, and which step comes next. No I/O; the time comes in.
+"""Certificates of the webhook and of poolers as values: what is held, and which step is next. No I/O; time comes in.
 
 `act.certificates` reads what is held, asks `next_step`, and carries the step out.
 """
@@ -13,6 +13,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+Hosts = tuple[str, ...]
+"""DNS names of one server, the first of which is its common name."""
 
 CLOCK_SKEW = timedelta(minutes=5)
 """How far a clock may be behind ours and still accept what was just issued."""
@@ -114,32 +117,32 @@ def next_step(held: Held | None, published: bytes, unchanged: timedelta, now: da
     return Step.REST
 
 
-def create(host: str, now: datetime, validity: Validity) -> Held:
-    """Return a CA and a leaf for the DNS name `host`, where nothing is trusted yet."""
+def create(hosts: Hosts, now: datetime, validity: Validity) -> Held:
+    """Return a CA and a leaf for the DNS names `hosts`, where nothing is trusted yet."""
     key = _new_key()
     authority = _authority(key, now, validity)
-    leaf, leaf_key = _leaf(authority, key, host, now, validity)
+    leaf, leaf_key = _leaf(authority, key, hosts, now, validity)
     return Held((authority,), key, leaf, leaf_key)
 
 
-def add_authority(held: Held, _host: str, now: datetime, validity: Validity) -> Held:
+def add_authority(held: Held, _hosts: Hosts, now: datetime, validity: Validity) -> Held:
     """Return a further CA beside those held; the leaf stays."""
     key = _new_key()
     return replace(held, authorities=(*held.authorities, _authority(key, now, validity)), key=key)
 
 
-def issue_leaf(held: Held, host: str, now: datetime, validity: Validity) -> Held:
+def issue_leaf(held: Held, hosts: Hosts, now: datetime, validity: Validity) -> Held:
     """Return a new leaf, of the newest CA."""
-    leaf, leaf_key = _leaf(held.newest, held.key, host, now, validity)
+    leaf, leaf_key = _leaf(held.newest, held.key, hosts, now, validity)
     return replace(held, leaf=leaf, leaf_key=leaf_key)
 
 
-def drop_authorities(held: Held, _host: str, _now: datetime, _validity: Validity) -> Held:
+def drop_authorities(held: Held, _hosts: Hosts, _now: datetime, _validity: Validity) -> Held:
     """Return only the newest CA."""
     return replace(held, authorities=(held.newest,))
 
 
-CHANGES: dict[Step, Callable[[Held, str, datetime, Validity], Held]] = {
+CHANGES: dict[Step, Callable[[Held, Hosts, datetime, Validity], Held]] = {
     Step.ADD_AUTHORITY: add_authority,
     Step.ISSUE_LEAF: issue_leaf,
     Step.DROP_AUTHORITIES: drop_authorities,
@@ -154,7 +157,7 @@ def _due(certificate: x509.Certificate, now: datetime) -> bool:
 
 def _authority(key: ec.EllipticCurvePrivateKey, now: datetime, validity: Validity) -> x509.Certificate:
     # Every CA has a subject of its own: with equal subjects a verifier may try the wrong one only.
-    name = _name(f"poolbudget webhook CA {now:%Y-%m-%dT%H:%M:%S.%fZ}")
+    name = _name(f"poolbudget CA {now:%Y-%m-%dT%H:%M:%S.%fZ}")
     builder = _builder(name, name, key, now, now + validity.authority)
     builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
     builder = builder.add_extension(_usage(authority=True), critical=True)
@@ -163,12 +166,16 @@ def _authority(key: ec.EllipticCurvePrivateKey, now: datetime, validity: Validit
 
 
 def _leaf(
-    authority: x509.Certificate, authority_key: ec.EllipticCurvePrivateKey, host: str, now: datetime, validity: Validity
+    authority: x509.Certificate,
+    authority_key: ec.EllipticCurvePrivateKey,
+    hosts: Hosts,
+    now: datetime,
+    validity: Validity,
 ) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
     key = _new_key()
     ends = min(now + validity.leaf, authority.not_valid_after_utc)
-    builder = _builder(_name(host[:64]), authority.subject, key, now, ends)
-    builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
+    builder = _builder(_name(hosts[0][:64]), authority.subject, key, now, ends)
+    builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(host) for host in hosts]), critical=False)
     builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
     builder = builder.add_extension(_usage(authority=False), critical=True)
     builder = builder.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)

@@ -94,13 +94,13 @@ def _read(secret: Mapping[str, Any]) -> Held | None:
 
 
 async def _carry_out(kube: Kube, namespace: str, step: Step, seen: Seen, now: datetime, validity: Validity) -> None:
-    host = f"poolbudget-webhook.{namespace}.svc"
+    hosts = (f"poolbudget-webhook.{namespace}.svc",)
     if step is Step.CREATE or seen.held is None:
-        await _store(kube, namespace, seen.secret, create(host, now, validity))
+        await _store(kube, namespace, seen.secret, create(hosts, now, validity))
     elif step is Step.PUBLISH:
         await _publish(kube, seen.configuration, seen.held.bundle)
     else:
-        await _store(kube, namespace, seen.secret, CHANGES[step](seen.held, host, now, validity))
+        await _store(kube, namespace, seen.secret, CHANGES[step](seen.held, hosts, now, validity))
 
 
 async def _store(kube: Kube, namespace: str, secret: Mapping[str, Any] | None, held: Held) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from poolbudget.kube import METADATA_ONLY, ApiError, Kube
-from poolbudget.ledger.codec import decode, encode
+from poolbudget.ledger.codec import decode, decode_poolers, encode, encode_poolers
 from poolbudget.ledger.model import Ledger
 from poolbudget.ledger.packing import pack, unpack
 from poolbudget.planning.model import BudgetKey, Observed
@@ -20,6 +20,9 @@ LABEL = "poolbudget.dev/ledger"
 SERVER_ANNOTATION = "poolbudget.dev/server"
 CAPACITY_ANNOTATION = "poolbudget.dev/capacity"
 """What the server was last believed to have: max_connections, and how many of them it keeps for itself."""
+
+POOLERS_ANNOTATION = "poolbudget.dev/poolers"
+"""What the poolers that the operator runs are charged: all that their pods may open, or may still hold."""
 
 
 class LedgerConflictError(Exception):
@@ -46,6 +49,7 @@ class LedgerStore:
         self._version: str | None = None
         self._known: Ledger | None = None
         self.capacity: Observed | None = None
+        self.poolers: Mapping[BudgetKey, int] = {}
         self._confirmed_at = 0.0
 
     def charges(self, budget: BudgetKey) -> bool:
@@ -64,21 +68,33 @@ class LedgerStore:
                 self._version, self._known, self._confirmed_at = None, self._known or {}, time.monotonic()
         return self._known or {}
 
-    async def write(self, ledger: Ledger, capacity: Observed | None = None) -> None:
+    async def write(
+        self,
+        ledger: Ledger,
+        capacity: Observed | None = None,
+        poolers: Mapping[BudgetKey, int] | None = None,
+    ) -> None:
         """Replace the ledger if it is still what `read` gave; else, or in doubt, raise `LedgerConflictError`.
 
-        `capacity` is noted with it, for the operator to come; None leaves what is noted.
+        `capacity` is noted with it, for the operator to come, and so is what `poolers` are charged; None leaves what is
+        noted.
         """
         capacity = capacity or self.capacity
-        nothing_new = not ledger if self._version is None else capacity == self.capacity
+        poolers = self.poolers if poolers is None else poolers
+        is_noted = (capacity, poolers) == (self.capacity, self.poolers)
+        nothing_new = not ledger and not poolers if self._version is None else is_noted
         if ledger == self._known and nothing_new:
             return
         known, self._known = self._known, None
         try:
             if self._version is None:
-                written = await self._kube.post(self._collection, self._object(ledger, capacity), accept=METADATA_ONLY)
+                written = await self._kube.post(
+                    self._collection, self._object(ledger, capacity, poolers), accept=METADATA_ONLY
+                )
             else:
-                written = await self._kube.put(self._path, self._object(ledger, capacity), accept=METADATA_ONLY)
+                written = await self._kube.put(
+                    self._path, self._object(ledger, capacity, poolers), accept=METADATA_ONLY
+                )
         except ApiError as error:
             if error.status == 404:  # deleted by a person: what we know goes on to hold, and is written anew
                 self._version, self._known = None, known
@@ -99,7 +115,7 @@ class LedgerStore:
                 raise
         self._version, self._known = None, {}
 
-    def _object(self, ledger: Ledger, capacity: Observed | None) -> dict[str, Any]:
+    def _object(self, ledger: Ledger, capacity: Observed | None, poolers: Mapping[BudgetKey, int]) -> dict[str, Any]:
         metadata: dict[str, Any] = {
             "name": self.name,
             "labels": {LABEL: "true"},
@@ -107,6 +123,8 @@ class LedgerStore:
         }
         if capacity is not None:
             metadata["annotations"][CAPACITY_ANNOTATION] = f"{capacity.max_connections} {capacity.reserved}"
+        if poolers:
+            metadata["annotations"][POOLERS_ANNOTATION] = encode_poolers(poolers)
         if self._version is not None:
             metadata["resourceVersion"] = self._version
         return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, **pack(encode(ledger))}
@@ -126,8 +144,10 @@ class LedgerStore:
         self._remember(decode(unpack(stored)), stored["metadata"])
 
     def _remember(self, ledger: Ledger, metadata: Mapping[str, Any]) -> None:
+        annotations = metadata.get("annotations", {})
+        self.poolers = decode_poolers(annotations.get(POOLERS_ANNOTATION, ""))
         self._known = ledger
-        self.capacity = _noted_capacity(metadata.get("annotations", {}).get(CAPACITY_ANNOTATION, ""))
+        self.capacity = _noted_capacity(annotations.get(CAPACITY_ANNOTATION, ""))
         self._version = metadata["resourceVersion"]
         self._confirmed_at = time.monotonic()
 

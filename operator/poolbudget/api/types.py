@@ -5,8 +5,9 @@ name; counts are connections unless the name says otherwise. Upper bounds also b
 """
 
 import re
+from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, SkipValidation
 
@@ -123,6 +124,18 @@ class TlsMode(Choice):
     REQUIRE = "Require"
     VERIFY_CA = "VerifyCA"
     VERIFY_FULL = "VerifyFull"
+
+
+SslMode = Literal["disable", "prefer", "require", "verify-ca", "verify-full"]
+
+LIBPQ_SSLMODE: Mapping[TlsMode, SslMode] = {
+    TlsMode.DISABLE: "disable",
+    TlsMode.PREFER: "prefer",
+    TlsMode.REQUIRE: "require",
+    TlsMode.VERIFY_CA: "verify-ca",
+    TlsMode.VERIFY_FULL: "verify-full",
+}
+"""What libpq, asyncpg and PgBouncer call the modes."""
 
 
 class PoolerMode(Choice):

@@ -41,6 +41,12 @@ log = logging.getLogger(__name__)
     show_default=True,
     help="How long direct pools must fit amply before a workload comes back from a pooler.",
 )
+@click.option(
+    "--pooler-image",
+    default="poolbudget/pgbouncer:1.24",
+    show_default=True,
+    help="PgBouncer (1.24 or newer) of the poolers that the operator runs, where a budget names none.",
+)
 @click.option("--log-level", type=click.Choice(["debug", "info", "warning"]), default="info", show_default=True)
 def operator(
     namespace: str,
@@ -50,6 +56,7 @@ def operator(
     settle_time: float,
     cooldown: float,
     stabilization: float,
+    pooler_image: str,
     log_level: str,
 ) -> None:
     """Divide the connections of Postgres servers among pods, as PoolBudgets say."""
@@ -57,7 +64,9 @@ def operator(
     logging.getLogger("kopf").setLevel(logging.WARNING)
     if kubeconfig is not None:
         os.environ["KUBECONFIG"] = kubeconfig  # kopf reads no other place
-    options = Options(namespace, kubeconfig, health_port, lease_duration, settle_time, cooldown, stabilization)
+    options = Options(
+        namespace, kubeconfig, health_port, lease_duration, settle_time, cooldown, stabilization, pooler_image
+    )
     try:
         asyncio.run(run(options))
     except* (LeaseLostError, WatchEndedError) as ended:

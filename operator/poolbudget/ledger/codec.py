@@ -10,7 +10,7 @@ Plain words, because people read it with kubectl; short, because 5,000 of them m
 from collections.abc import Mapping
 
 from poolbudget.ledger.model import Ledger, Reservation
-from poolbudget.planning.model import WorkloadKey
+from poolbudget.planning.model import BudgetKey, WorkloadKey
 
 _ABSENT = "-"
 
@@ -27,6 +27,23 @@ def encode(ledger: Ledger) -> dict[str, str]:
 def decode(data: Mapping[str, str]) -> dict[str, Reservation]:
     """Read the `data` of the ConfigMap; raise `LedgerCorruptError` rather than forget a reservation."""
     return {uid: _reservation(uid, line) for uid, line in data.items()}
+
+
+def encode_poolers(charged: Mapping[BudgetKey, int]) -> str:
+    """Return in one line what poolers are charged: `shop/orders=40 shop/stock=8`."""
+    return " ".join(f"{key}={connections}" for key, connections in sorted(charged.items()))
+
+
+def decode_poolers(text: str) -> dict[BudgetKey, int]:
+    """Read what `encode_poolers` wrote; raise `LedgerCorruptError` rather than forget a charge."""
+    charged = {}
+    for word in text.split():
+        namespace, _, rest = word.partition("/")
+        name, _, connections = rest.partition("=")
+        if not (namespace and name and connections.isdecimal()):
+            raise LedgerCorruptError(f"the annotation of poolers has {word!r} where namespace/budget=number is written")
+        charged[BudgetKey(namespace, name)] = int(connections)
+    return charged
 
 
 def _line(r: Reservation) -> str:

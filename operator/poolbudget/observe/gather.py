@@ -14,7 +14,8 @@ from poolbudget.ledger.model import Ledger, Pod
 from poolbudget.ledger.release import Boots, Sessions
 from poolbudget.ledger.unmanaged import UnmanagedPod, ungranted
 from poolbudget.observe.caches import Caches
-from poolbudget.observe.database import Monitor, Reading, Unobservable
+from poolbudget.observe.database import Monitor, Reading
+from poolbudget.observe.login import Unobservable
 from poolbudget.observe.unlabelled import Unlabelled
 from poolbudget.planning.capacity import Belief
 from poolbudget.planning.model import Budget, Observed, Target, TargetKey, WorkloadKey

@@ -48,12 +48,16 @@ class TargetKey(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """One PoolBudget object. `created` is its creationTimestamp (RFC 3339) or, offline, its place in the input."""
+    """One PoolBudget object. `created` is its creationTimestamp (RFC 3339) or, offline, its place in the input.
+
+    `uid` is empty offline.
+    """
 
     key: BudgetKey
     spec: PoolBudgetSpec
     generation: int = 1
     created: str = ""
+    uid: str = ""
 
 
 @dataclass(frozen=True, slots=True)

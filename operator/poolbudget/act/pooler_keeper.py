@@ -1,0 +1,208 @@
+"""Keeps the pooler of one budget: its objects, its pods, and how it is. Run by `act.pooler`.
+
+Each step reads what is there, applies what `pooler.layout` says comes next, and tells the pods; so it goes on from
+wherever another operator stopped.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from poolbudget.act.pooler_pods import PoolerPods
+from poolbudget.act.pooler_secret import Material, keep_secret
+from poolbudget.kube import APPLY_PATCH, ApiError, Kube
+from poolbudget.ledger import books
+from poolbudget.observe.login import Unobservable
+from poolbudget.observe.pooler import look, probe
+from poolbudget.planning.model import Budget, BudgetKey, PoolerPlan
+from poolbudget.planning.poolers import service_name
+from poolbudget.pooler.layout import Layout, PoolerState, Seen, next_layout, proven
+from poolbudget.pooler.objects import Manifest, Pooler, manifests
+
+log = logging.getLogger(__name__)
+
+FIELD_MANAGER = "poolbudget"
+UNSETTLED_SECONDS = 0.25
+SETTLED_SECONDS = 2.0
+"""Shorter than the time that a pod stays reachable after its end was asked for (`pooler.objects.LEAVE_SECONDS`)."""
+REPEAT_SECONDS = 60.0
+PROBE_SECONDS = 30.0
+PROBE_AGAIN_SECONDS = 2.0
+
+COLLECTIONS: Mapping[str, str] = {
+    "ConfigMap": "/api/v1/namespaces/{}/configmaps",
+    "Service": "/api/v1/namespaces/{}/services",
+    "PodDisruptionBudget": "/apis/policy/v1/namespaces/{}/poddisruptionbudgets",
+    "NetworkPolicy": "/apis/networking.k8s.io/v1/namespaces/{}/networkpolicies",
+    "StatefulSet": "/apis/apps/v1/namespaces/{}/statefulsets",
+}
+REMOVED = ("Service", "PodDisruptionBudget", "NetworkPolicy", "StatefulSet")
+"""ConfigMap and Secret stay until the budget goes: should the pooler come back, applications trust it as before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a pooler is to be. `plan` is None where it is to go, once it is not `needed`.
+
+    `charged`: what the ledger holds for it. `backends`: the sessions at the server by address, None while not read.
+    """
+
+    budget: Budget | None
+    plan: PoolerPlan | None
+    charged: int
+    needed: bool
+    backends: Mapping[str, int] | None
+
+
+class Keeper:
+    """Keeps one pooler. `state` is what was found last."""
+
+    def __init__(
+        self, kube: Kube, key: BudgetKey, image: str, namespace: str, wake: Callable[[BudgetKey], None]
+    ) -> None:
+        self._kube, self._key, self._name = kube, key, service_name(key.name)
+        self._image, self._namespace, self._wake = image, namespace, wake
+        self._pods = PoolerPods(kube, key)
+        self._wish: Wish | None = None
+        self._changed = asyncio.Event()
+        self._applied: tuple[float, list[Manifest]] = (0.0, [])
+        self._probe_at = 0.0
+        self._login: Mapping[str, str] | None = None
+        self._problem: Unobservable | None = None
+        self.state = PoolerState(None, "Starting", "the pooler has not been looked at yet")
+
+    def want(self, wish: Wish) -> PoolerState:
+        """Take in what the pooler is to be; what was proven of another amount holds no longer."""
+        before, self._wish = self._wish, wish
+        if before is None or not _is_same_amount(before, wish):
+            self.state = replace(self.state, least=None)
+            self._changed.set()
+        return self.state
+
+    async def run(self) -> None:
+        """Bring about what is wanted, for ever; a failure is shown and tried again."""
+        while True:
+            self._changed.clear()
+            if self._wish is not None:
+                await self._turn(self._wish)
+            try:
+                async with asyncio.timeout(self._pause()):
+                    await self._changed.wait()
+            except TimeoutError:
+                continue
+
+    async def _turn(self, wish: Wish) -> None:
+        before, state = self.state, await self._attempt(wish)
+        is_current = self._wish is not None and _is_same_amount(self._wish, wish)
+        self.state = state if is_current else replace(state, least=None)
+        if self.state != before:
+            log.info("pooler of %s: %s: %s", self._key, self.state.reason, self.state.message)
+            self._wake(self._key)
+
+    def _pause(self) -> float | None:
+        """Return how many seconds to rest: None, until told otherwise, once nothing is left to keep."""
+        if self._wish is None or (self._wish.plan is None and self.state.least == 0):
+            return None
+        return SETTLED_SECONDS if self.state.least is not None and self.state.ready else UNSETTLED_SECONDS
+
+    async def _attempt(self, wish: Wish) -> PoolerState:
+        try:
+            if wish.plan is None or wish.budget is None:
+                return await self._remove(wish)
+            return await self._bring_about(wish.budget, wish.plan, wish)
+        except Unobservable as problem:
+            return replace(self.state, ready=False, reason=problem.reason, message=str(problem))
+        except ApiError as error:
+            message = f"the API server refused a part of the pooler, or does not answer: {error}"
+            return replace(self.state, ready=False, reason="NotApplied", message=message)
+        except Exception as error:  # one pooler's trouble must not end the others
+            log.exception("pooler of %s", self._key)
+            message = f"the operator failed, see its log: {error!r}"
+            return replace(self.state, ready=False, reason="StepFailed", message=message)
+
+    async def _bring_about(self, budget: Budget, plan: PoolerPlan, wish: Wish) -> PoolerState:
+        pooler = Pooler(self._name, budget, budget.spec.pooler.image or self._image, self._namespace)
+        material, seen = await asyncio.gather(
+            keep_secret(self._kube, pooler, datetime.now(UTC)), look(self._kube, self._key, self._name)
+        )
+        layout = next_layout(plan, wish.charged, seen, self._pods.told)
+        if layout is None:
+            message = f"its {plan.replicas} replicas need a connection each, and {wish.charged} are free: pods must end"
+            return PoolerState(False, "NoRoom", message)
+        written = await self._pods.write(seen, layout.limits, material)
+        await self._pods.tell(written, layout.limits, material, may_hold=wish.charged)
+        await self._apply(pooler, layout, material, seen)
+        await self._pods.replace_outdated(seen)
+        least = proven(plan, seen, layout.limits, self._pods.told, wish.backends)
+        ready, reason, message = await self._serves(budget, seen, material)
+        return PoolerState(ready, reason, message, least, _shares(seen, wish.charged))
+
+    async def _apply(self, pooler: Pooler, layout: Layout, material: Material, seen: Seen) -> None:
+        """Apply what is to change, and everything now and then, should somebody have changed it."""
+        try:
+            wanted = manifests(pooler, layout.replicas, layout.limits, material.trusted)
+        except ValueError as error:
+            raise Unobservable("InvalidDatabase", str(error)) from error
+        at, applied = self._applied
+        is_there = (seen.replicas, seen.limits) == (layout.replicas, layout.limits)
+        known = applied if time.monotonic() - at < REPEAT_SECONDS else []
+        for manifest in wanted:
+            if manifest not in known or (manifest["kind"] == "StatefulSet" and not is_there):
+                path = self._path(manifest["kind"])
+                await self._kube.patch(path, manifest, APPLY_PATCH, fieldManager=FIELD_MANAGER)
+        self._applied = (at if known else time.monotonic(), wanted)
+
+    async def _serves(self, budget: Budget, seen: Seen, material: Material) -> tuple[bool, str, str]:
+        """Try the way to the database, now and then, and say how the pooler is."""
+        serving = [pod for pod in seen.pods if pod.ready and not pod.ending]
+        if not serving:
+            where = f"kubectl -n {self._key.namespace} describe pods -l app.kubernetes.io/instance={self._name}"
+            return False, "NotReady", f"no pod of the pooler is ready: see {where}"
+        if unreached := self._pods.unreached:
+            return False, "Unreachable", unreached
+        if material.login is not None and (material.login != self._login or time.monotonic() >= self._probe_at):
+            self._problem, self._login = None, material.login
+            try:
+                await probe(self._kube, self._key.namespace, budget.spec, serving[0], material.login, material.trust)
+            except Unobservable as problem:
+                self._problem = problem
+            self._probe_at = time.monotonic() + (PROBE_AGAIN_SECONDS if self._problem else PROBE_SECONDS)
+        if self._problem is not None:
+            return False, self._problem.reason, str(self._problem)
+        return True, "Ready", f"{len(serving)} of {seen.replicas or 0} PgBouncer pods serve"
+
+    async def _remove(self, wish: Wish) -> PoolerState:
+        seen = await look(self._kube, self._key, self._name)
+        pods = _shares(seen, wish.charged)
+        if seen.replicas is not None and not wish.needed:
+            for kind in REMOVED:
+                await self._delete(kind)
+        if seen.replicas is not None and wish.needed:
+            message = "the pooler stays until the pods that use it have ended: replace them"
+            return PoolerState(True, "StillNeeded", message, None, pods)
+        gone = seen.replicas is None and not seen.pods
+        return PoolerState(None, "Removed", "no pooler is planned any more", 0 if gone else None, pods)
+
+    async def _delete(self, kind: str) -> None:
+        try:
+            await self._kube.delete(self._path(kind), {"propagationPolicy": "Background"})
+        except ApiError as error:
+            if error.status != 404:
+                raise
+
+    def _path(self, kind: str) -> str:
+        return f"{COLLECTIONS[kind].format(self._key.namespace)}/{self._name}"
+
+
+def _shares(seen: Seen, charged: int) -> tuple[books.PoolerPod, ...]:
+    """Return what the books have to know: each pod may hold its part of all that is charged."""
+    return tuple(
+        books.PoolerPod(pod.address, pod.host, -(-charged // len(seen.pods))) for pod in seen.pods if pod.address
+    )
+
+
+def _is_same_amount(one: Wish, other: Wish) -> bool:
+    return (one.plan, one.charged) == (other.plan, other.charged)

@@ -1,0 +1,143 @@
+"""The pooler that the operator runs: real PgBouncer, real Postgres, and what applications notice of it."""
+
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+from poolbudget.act.authority import Validity, create
+from tests.e2e.database import Shop
+from tests.e2e.pooler import (
+    NAME,
+    PASSWORD,
+    backends,
+    pooler,
+    poolers,
+    prepare,
+    psql,
+    serve_tls,
+    set_up,
+    until_pooler,
+    write_login,
+    write_secret,
+)
+from tests.functional.space import Raw
+
+WATCH = """
+import asyncio, json, os, signal, time
+import asyncpg
+
+async def main():
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    connection = await asyncpg.connect(
+        host="orders-db", user="postgres", password=os.environ["DB_PASSWORD"], database="orders"
+    )
+    above = 0.0
+    while not stop.is_set():
+        if await connection.fetchval("SELECT count(*) FROM pg_stat_activity WHERE usename = 'shop'") > 10:
+            above = time.time()
+        await asyncio.sleep(0.02)
+    print(json.dumps({"above": above}))
+
+asyncio.run(main())
+"""
+API: dict[str, Any] = {"name": "api", "route": "Env", "maxPerProcess": 20, "pool": {"recycleSeconds": 5}}
+LOAD = ("python", "-m", "load", "--url", "http://api/orders/7?hold_ms=100", "--concurrency", "60", "--seconds", "300")
+SAMPLER = ("python", "-m", "sampler", "--every-ms", "20", "--role", "shop", "--usable", "50")
+QUERY = """
+import asyncio, json, os, ssl, sys
+import asyncpg
+
+async def main():
+    trust = ssl.create_default_context(cadata=sys.argv[1])
+    connection = await asyncpg.connect(
+        host=sys.argv[2], port=6432, user="shop", password=os.environ["DB_PASSWORD"], database="orders", ssl=trust
+    )
+    print(json.dumps({"answers": [await connection.fetchval("SELECT $1::int + 1", n) for n in range(300)]}))
+    await connection.close()
+
+asyncio.run(main())
+"""
+
+
+async def test_what_is_wrong_is_named_until_it_is_right(shop: Shop) -> None:
+    held = await serve_tls(shop)
+    stranger = create(("elsewhere",), datetime.now(UTC), Validity())
+    tls = {"mode": "VerifyFull", "caSecretRef": {"name": "orders-db-ca"}}
+    await shop.budget(API, pooler=pooler(maxConnections=10, tls=tls))
+    await until_pooler(shop, "SecretNotFound", "create the Secret")
+
+    await write_login(shop, "wrong")
+    await write_secret(shop, "orders-db-ca", {"ca.crt": stranger.bundle})
+    await until_pooler(shop, "TlsFailed", "certificate verify failed")
+
+    await write_secret(shop, "orders-db-ca", {"ca.crt": held.bundle})
+    await until_pooler(shop, "AuthenticationFailed", "correct the Secret")
+
+    await set_up(shop, PASSWORD)
+    await psql(shop, "DROP FUNCTION poolbudget.pooler_auth")
+    await write_login(shop, PASSWORD)
+    await until_pooler(shop, "AuthFunctionMissing", "run deploy/sql/setup.sql")
+
+    await set_up(shop, PASSWORD)
+    await until_pooler(shop, "Ready", "2 of 2 PgBouncer pods serve")
+
+    trusted = (await shop.space.get("ConfigMap", NAME))["data"]["ca.crt"]
+    told = await shop.run("query", "python", "-c", QUERY, trusted, f"{NAME}.{shop.space.name}.svc")
+    assert told["answers"] == [n + 1 for n in range(300)]
+    assert await psql(shop, "SELECT DISTINCT ssl FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) "
+                            "WHERE usename = 'shop'") == "t"  # fmt: skip
+
+
+async def test_a_share_shrinks_and_pods_go_under_load_and_no_request_fails(shop: Shop) -> None:
+    await prepare(shop)
+    await shop.budget(API, pooler=pooler(maxConnections=40))
+    await shop.application("api", 2, drains=True, without=("DB_HOST",))
+    await shop.ready("api")
+    await until_pooler(shop, "Ready")
+    await shop.start("sampler", *SAMPLER, role="postgres")
+    await shop.start("load", *LOAD)
+    await until_backends(shop, lambda found: found == 40, "all of the share is used", 20)
+
+    await shop.start("watch", "python", "-c", WATCH, role="postgres")
+    began = time.time()
+    await shop.budget(API, pooler=pooler(maxConnections=10))
+    lent = await shop.space.status("orders", lambda s: s["capacity"]["committed"] == 10, what="the room is free")
+    took = (await shop.stop("watch"))["above"] - began
+    print(f"above 10 of 40 backends for {took:.2f} s; {lent['capacity']}")
+    assert took < 2
+
+    before = await poolers(shop)
+    await shop.budget(API, pooler=pooler(maxConnections=10, tls={"mode": "Disable"}))  # a running pod keeps its mode
+    for pod in before:
+        await until_replaced(shop, pod)
+    await shop.space.delete("Pod", before[0]["metadata"]["name"])
+    await until_pooler(shop, "Ready", "1 of 2 PgBouncer pods serve")
+    await until_pooler(shop, "Ready", "2 of 2 PgBouncer pods serve")
+
+    load, seen = await shop.stop("load"), await shop.stop("sampler")
+    print(f"load: {load}\nsampler: {seen}")
+    assert load["failed"] == 0
+    assert load["ok"] > 1000
+    assert seen["over_usable"] == 0
+
+
+async def until_backends(shop: Shop, holds: Any, what: str, seconds: float) -> None:
+    until = time.monotonic() + seconds
+    while not holds(found := await backends(shop)):
+        assert time.monotonic() < until, f"not within {seconds:.0f} s: {what}; {found} backends"
+
+
+async def until_replaced(shop: Shop, pod: Raw) -> None:
+    """Wait until another pod of the same name is ready."""
+    metadata = pod["metadata"]
+
+    def holds(pods: list[Raw]) -> bool:
+        same = [p for p in pods if p["metadata"]["name"] == metadata["name"]]
+        return any(p["metadata"]["uid"] != metadata["uid"] and is_ready(p) for p in same)
+
+    await shop.space.until("Pod", holds, what=f"{metadata['name']} is replaced", seconds=60)
+
+
+def is_ready(pod: Raw) -> bool:
+    return any(c["type"] == "Ready" and c["status"] == "True" for c in pod["status"].get("conditions", []))

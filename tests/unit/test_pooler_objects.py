@@ -1,0 +1,142 @@
+"""The objects of a pooler, as an auditor would read them."""
+
+from typing import Any
+
+import pytest
+
+from poolbudget.planning.model import Budget, BudgetKey
+from poolbudget.pooler.config import Limits
+from poolbudget.pooler.objects import Pooler, grace_seconds, manifests, secret
+from tests.unit.test_pooler_config import spec
+
+Manifest = dict[str, Any]
+LIMITS = Limits.of(10, 80)
+
+
+def pooler(**fields: Any) -> Pooler:
+    budget = Budget(BudgetKey("shop", "orders"), spec(**fields), uid="uid-1")
+    return Pooler("orders-pooler", budget, "poolbudget/pgbouncer:1.24", "poolbudget-system")
+
+
+def rendered(replicas: int = 2, limits: Limits = LIMITS, **fields: Any) -> dict[str, Manifest]:
+    return {m["kind"]: m for m in manifests(pooler(**fields), replicas, limits, "PEM")}
+
+
+def template(**fields: Any) -> Manifest:
+    found: Manifest = rendered(**fields)["StatefulSet"]["spec"]["template"]
+    return found
+
+
+def test_everything_is_owned_by_the_budget_and_goes_with_it() -> None:
+    objects = [*rendered().values(), secret(pooler(), {})]
+    assert {m["kind"] for m in objects} == {
+        "ConfigMap",
+        "Service",
+        "PodDisruptionBudget",
+        "NetworkPolicy",
+        "StatefulSet",
+        "Secret",
+    }
+    for manifest in objects:
+        metadata = manifest["metadata"]
+        assert (metadata["name"], metadata["namespace"]) == ("orders-pooler", "shop")
+        assert [(o["kind"], o["name"], o["uid"]) for o in metadata["ownerReferences"]] == [
+            ("PoolBudget", "orders", "uid-1")
+        ]
+        assert metadata["labels"]["poolbudget.dev/pooler"] == "orders"
+
+
+def test_the_pods_carry_no_label_that_would_hold_them_back() -> None:
+    assert not {"poolbudget.dev/budget", "poolbudget.dev/workload"} & template()["metadata"]["labels"].keys()
+
+
+def test_the_pods_satisfy_the_restricted_pod_security_standard() -> None:
+    pod = template()["spec"]
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert pod["automountServiceAccountToken"] is False
+    (container,) = pod["containers"]
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert container["resources"]["limits"].keys() == {"memory"}
+
+
+def test_every_selector_finds_the_pods() -> None:
+    found = rendered()
+    labels = found["StatefulSet"]["spec"]["template"]["metadata"]["labels"].items()
+    for kind in ("StatefulSet", "PodDisruptionBudget"):
+        assert found[kind]["spec"]["selector"]["matchLabels"].items() <= labels
+    assert found["Service"]["spec"]["selector"].items() <= labels
+    assert found["NetworkPolicy"]["spec"]["podSelector"]["matchLabels"].items() <= labels
+
+
+def test_the_limits_are_an_annotation_that_pgbouncer_reads_as_a_file() -> None:
+    assert template()["metadata"]["annotations"]["poolbudget.dev/pooler-limits"] == LIMITS.text
+    (volume,) = template()["spec"]["volumes"]
+    (shown,) = [s["downwardAPI"] for s in volume["projected"]["sources"] if "downwardAPI" in s]
+    field = {"fieldPath": "metadata.annotations['poolbudget.dev/pooler-limits']"}
+    assert shown["items"] == [{"path": "limits.ini", "fieldRef": field}]
+
+
+def test_the_key_of_the_authority_is_not_mounted() -> None:
+    (volume,) = template()["spec"]["volumes"]
+    keys = [i["key"] for s in volume["projected"]["sources"] if "secret" in s for i in s["secret"]["items"]]
+    assert sorted(keys) == ["auth.ini", "tls.crt", "tls.key", "userlist.txt"]
+
+
+def test_the_authority_of_the_server_is_mounted_where_it_is_named() -> None:
+    tls = {"mode": "VerifyFull", "caSecretRef": {"name": "orders-db-ca", "key": "root.pem"}}
+    (volume,) = template(pooler={"tls": tls})["spec"]["volumes"]
+    expected = {"name": "orders-db-ca", "items": [{"key": "root.pem", "path": "server-ca.crt"}]}
+    assert {"secret": expected} in volume["projected"]["sources"]
+
+
+@pytest.mark.parametrize(
+    ("why", "changed", "is_replaced"),
+    [
+        ("other limits are told to the process", {"limits": Limits.of(5, 800)}, False),
+        ("another configuration is read at the start", {"pooler": {"poolMode": "session"}}, True),
+        ("another server", {"database": {"host": "other-db.shop.svc"}}, True),
+        ("more replicas", {"replicas": 3}, False),
+    ],
+)
+def test_pods_are_replaced_only_for_what_a_running_process_cannot_take_over(
+    why: str, changed: Manifest, is_replaced: bool
+) -> None:
+    def config(**fields: Any) -> str:
+        found: str = template(**fields)["metadata"]["annotations"]["poolbudget.dev/pooler-config"]
+        return found
+
+    assert (config(**changed) != config()) is is_replaced, why
+
+
+@pytest.mark.parametrize(
+    ("why", "replicas", "recycle", "seconds"),
+    [
+        ("all connections of the pools are replaced before", 2, 1800, 1835),
+        ("a node is not held for ever", 2, 604_800, 3600),
+        ("the only one must not keep new clients out", 1, 1800, 30),
+        ("pools that never replace any", 2, 0, 35),
+    ],
+)
+def test_how_long_a_pod_may_take_to_end(why: str, replicas: int, recycle: int, seconds: int) -> None:
+    given = pooler(workloads=[{"name": "api", "pool": {"recycleSeconds": recycle}}])
+    assert grace_seconds(given.budget, replicas) == seconds, why
+
+
+def test_only_pods_of_the_budget_and_the_operator_reach_it() -> None:
+    (rule,) = rendered()["NetworkPolicy"]["spec"]["ingress"]
+    assert rule["ports"] == [{"port": 6432, "protocol": "TCP"}]
+    own, operator = rule["from"]
+    assert own == {"podSelector": {"matchLabels": {"poolbudget.dev/budget": "orders"}}}
+    system = {"matchLabels": {"kubernetes.io/metadata.name": "poolbudget-system"}}
+    assert operator["namespaceSelector"] == system
+
+
+def test_pods_of_other_namespaces_reach_it_if_they_may_use_the_budget() -> None:
+    (rule,) = rendered(allowedNamespaces={"from": "All"})["NetworkPolicy"]["spec"]["ingress"]
+    labels = {"poolbudget.dev/budget": "orders", "poolbudget.dev/budget-namespace": "shop"}
+    assert {"namespaceSelector": {}, "podSelector": {"matchLabels": labels}} in rule["from"]
