@@ -3,12 +3,10 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from poolbudget.api.v1alpha1 import PoolBudgetSpec
-from poolbudget.planning import poolers
 from poolbudget.planning.memory import STABILIZATION, Memory, moved_before
 from poolbudget.planning.model import Budget, BudgetKey, ServerPlan, Target, TargetKey, WorkloadKey
 from poolbudget.planning.plan import plan_server
@@ -22,13 +20,6 @@ Server = tuple[dict[str, dict[str, Any]], dict[TargetKey, Target]]
 """The specs of its budgets, oldest first, by name; and what they target."""
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def own_pooler() -> Any:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(poolers, "OWN_POOLER_RUNS", True)
-        yield
 
 
 @st.composite

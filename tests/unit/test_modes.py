@@ -1,13 +1,11 @@
 """How each workload reaches the server: directly or through the pooler, and why."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from poolbudget.detection.podspec import parse_pod_spec
-from poolbudget.planning import poolers
 from poolbudget.planning.model import BudgetKey, PoolerPlan, ServerPlan, Target, TargetKey
 from poolbudget.planning.plan import plan_server
 from poolbudget.planning.status import not_yet_supported, planned_status
@@ -17,13 +15,6 @@ DATABASE = {"host": "db"}
 EXTERNAL = {"mode": "External", "external": {"host": "bouncer", "connections": 30}}
 OWN: dict[str, Any] = {"authSecretRef": {"name": "users"}}
 ORDERS = BudgetKey(NAMESPACE, "orders")
-
-
-@pytest.fixture(autouse=True, scope="module")
-def own_pooler() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(poolers, "OWN_POOLER_RUNS", True)
-        yield
 
 
 def routed(name: str = "api", **fields: Any) -> dict[str, Any]:
@@ -408,15 +399,3 @@ def test_the_status_shows_the_pooler_and_its_clients() -> None:
     }
     assert (shown["capacity"]["planned"], shown["workloads"][0]["mode"]) == (30, "Pooled")
     assert not_yet_supported(one) == []
-
-
-def test_until_the_operator_runs_a_pooler_it_is_not_planned_with(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(poolers, "OWN_POOLER_RUNS", False)
-    result = own(routed("api"), routed("pooled", mode="Pooled"))
-    assert (planned(result).mode, planned(result, "pooled").reason) == ("Direct", "NotYetSupported")
-    assert result.poolers == {}
-    asked = [budget(routed(), database=DATABASE, pooler={**OWN, "mode": mode}) for mode in ("Auto", "Always")]
-    assert [not_yet_supported(one) for one in asked] == [
-        ["pooler: its other fields have no effect"],
-        ["pooler.mode: only workloads of mode Direct start", "pooler: its other fields have no effect"],
-    ]

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 from poolbudget.api.server import DEFAULT_REPLICAS
 from poolbudget.api.v1alpha1 import PoolerMode, Route, WorkloadMode
-from poolbudget.planning import poolers
 from poolbudget.planning.model import Budget, BudgetKey, Observed, WorkloadKey
 from poolbudget.planning.moving import Floors
 from poolbudget.planning.poolers import BEHIND_A_POOLER, Pooler, endpoint, pooler
@@ -144,7 +143,7 @@ def _moving(need: Need, excess: int) -> str:
     if endpoint(need.budget.key, spec) is not None:
         stuck = [sized for sized in stuck if sized.workload.route is Route.NONE]
         remedy = f"or set `route: Env` of {_some(stuck)}, to be moved behind the pooler"
-    elif poolers.OWN_POOLER_RUNS and spec.pooler.mode is PoolerMode.AUTO:
+    elif spec.pooler.mode is PoolerMode.AUTO:
         stuck = [sized for sized in stuck if sized.workload.route is Route.ENV]
         missing = "pooler.authSecretRef" if spec.database else "`database` and pooler.authSecretRef"
         remedy = f"{_some(stuck)} would be moved behind a pooler: set {missing}"

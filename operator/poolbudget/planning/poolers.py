@@ -14,9 +14,6 @@ from poolbudget.api.v1alpha1 import PoolBudgetSpec, PoolerMode, Route, Workload,
 from poolbudget.planning.divide import Claim
 from poolbudget.planning.model import Budget, BudgetKey, PoolerPlan, WorkloadKey
 
-OWN_POOLER_RUNS = False
-"""Whether the operator runs a pooler of its own: until then only external poolers count."""
-
 BEHIND_A_POOLER = frozenset({WorkloadMode.POOLED, WorkloadMode.NULL_POOL})
 
 PORT = 6432
@@ -47,7 +44,7 @@ def endpoint(budget: BudgetKey, spec: PoolBudgetSpec) -> Endpoint | None:
     if pooler.mode is PoolerMode.EXTERNAL and pooler.external is not None:
         there = pooler.external
         return Endpoint(there.host, there.port, there.prepared_statements, external=True)
-    if not (OWN_POOLER_RUNS and spec.can_pool):
+    if not spec.can_pool:
         return None
     return Endpoint(
         f"{service_name(budget.name)}.{budget.namespace}.svc", PORT, prepared_statements=True, external=False
@@ -137,18 +134,6 @@ def pooler(budget: Budget) -> Pooler | None:
     most = None if declared.max_connections is None else max(1, declared.max_connections // replicas)
     least = max(1, -(-(declared.min_connections or 0) // replicas))
     return Pooler(key, there, replicas, least if most is None else min(least, most), most)
-
-
-def not_yet_supported(spec: PoolBudgetSpec, workload: Workload) -> str:
-    """Return what of the modes cannot be honoured yet, and what to write instead; empty if all can."""
-    mode = spec.pooler.mode
-    if OWN_POOLER_RUNS or mode is PoolerMode.EXTERNAL:
-        return ""
-    if workload.mode in BEHIND_A_POOLER:
-        return f"mode {workload.mode} is not supported yet with pooler.mode {mode}: write Auto or Direct"
-    if workload.mode is WorkloadMode.AUTO and mode is PoolerMode.ALWAYS:
-        return "pooler.mode Always is not supported yet: write Auto or Never, or mode Direct in the workload"
-    return ""
 
 
 def _may_be_behind(workload: Workload) -> bool:

@@ -14,7 +14,7 @@ from poolbudget.planning.divide import Claim
 from poolbudget.planning.model import Budget, BudgetKey, Target, TargetKey, Wish, WorkloadKey, WorkloadPlan
 from poolbudget.planning.modes import Stance, stance, unroutable
 from poolbudget.planning.overrides import OverrideError, Overrides, overrides
-from poolbudget.planning.poolers import BEHIND_A_POOLER, Client, not_yet_supported
+from poolbudget.planning.poolers import BEHIND_A_POOLER, Client
 from poolbudget.planning.processes import pod_processes
 from poolbudget.planning.profiles import effects, misfit
 from poolbudget.planning.profiles import floor as profile_floor
@@ -76,8 +76,6 @@ class Sized:
 def size(budget: Budget, workload: Workload, target: Target | None) -> Sized | WorkloadPlan:
     """Return what a workload claims; or its plan, with the reason, where that cannot be told."""
     key = WorkloadKey(budget.key.namespace, budget.key.name, workload.name)
-    if message := not_yet_supported(budget.spec, workload):
-        return _unplanned(key, workload, "NotYetSupported", message, target)
     if message := misfit(workload, target.template if target else None):
         return _unplanned(key, workload, "InvalidProfile", message, target)
     obstacle = unroutable(budget.spec, workload, target.template if target else None)

@@ -12,8 +12,6 @@ from poolbudget.api.v1alpha1 import (
     PodsStatus,
     PoolBudgetSpec,
     PoolBudgetStatus,
-    Pooler,
-    PoolerMode,
     PoolerStatus,
     PoolSize,
     TuningMode,
@@ -21,7 +19,6 @@ from poolbudget.api.v1alpha1 import (
     WorkloadMode,
     WorkloadStatus,
 )
-from poolbudget.planning import poolers
 from poolbudget.planning.model import Budget, PoolerPlan, ServerPlan, WorkloadKey, WorkloadPlan
 
 RFC3339 = "%Y-%m-%dT%H:%M:%SZ"
@@ -31,20 +28,8 @@ UPDATE_MODES = frozenset({UpdateMode.OFF, UpdateMode.INITIAL, UpdateMode.RECREAT
 UNSUPPORTED: tuple[tuple[Callable[[PoolBudgetSpec], bool], str], ...] = (
     (lambda spec: spec.update_mode not in UPDATE_MODES, "updateMode: pods are sized as they start, as with Initial"),
     (lambda spec: spec.tuning.mode is not TuningMode.OFF, "tuning: nothing is tuned, as with Off"),
-    (
-        lambda spec: not poolers.OWN_POOLER_RUNS and spec.pooler.mode is PoolerMode.ALWAYS,
-        "pooler.mode: only workloads of mode Direct start",
-    ),
-    (
-        lambda spec: not poolers.OWN_POOLER_RUNS and spec.pooler.external is None and _says_more(spec.pooler),
-        "pooler: its other fields have no effect",
-    ),
 )
 """Of a budget: what it asks for and nothing acts on yet, and what happens instead."""
-
-
-def _says_more(pooler: Pooler) -> bool:
-    return pooler != Pooler(mode=pooler.mode)
 
 
 def planned_status(budget: Budget, plan: ServerPlan) -> PoolBudgetStatus:
