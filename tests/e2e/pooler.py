@@ -69,12 +69,6 @@ async def poolers(shop: Shop) -> list[Raw]:
     return sorted(pods, key=lambda pod: str(pod["metadata"]["name"]))
 
 
-async def backends(shop: Shop) -> int:
-    """Return how many sessions Postgres shows at the addresses of the pooler's pods."""
-    addresses = ", ".join(f"'{pod['status']['podIP']}'" for pod in await poolers(shop) if pod["status"].get("podIP"))
-    return int(await psql(shop, f"SELECT count(*) FROM pg_stat_activity WHERE host(client_addr) IN ({addresses})"))
-
-
 async def serve_tls(shop: Shop) -> Held:
     """Let the shop's Postgres accept TLS under its Service's name; return certificate and authority."""
     held = create((f"orders-db.{shop.space.name}.svc",), datetime.now(UTC), Validity())

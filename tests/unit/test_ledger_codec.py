@@ -2,7 +2,8 @@
 
 import pytest
 
-from poolbudget.ledger.codec import LedgerCorruptError, decode, encode
+from poolbudget.ledger.codec import LedgerCorruptError, decode, decode_poolers, encode, encode_poolers
+from poolbudget.planning.model import BudgetKey
 from tests.unit.ledger_builders import ledger, reservation
 
 LINE = "4 shop/api-1 shop/orders/api worker 10.0.0.1"
@@ -46,3 +47,16 @@ def test_what_is_written_is_read_again(entry: object) -> None:
 def test_a_line_that_cannot_be_read_stops_everything_and_is_named(line: str) -> None:
     with pytest.raises(LedgerCorruptError, match="entry api-2"):
         decode({"api-1": LINE, "api-2": line})
+
+
+def test_what_poolers_are_charged_is_read_again() -> None:
+    charged = {BudgetKey("shop", "orders"): 40, BudgetKey("shop", "stock"): 8}
+    assert encode_poolers(charged) == "shop/orders=40 shop/stock=8"
+    assert decode_poolers(encode_poolers(charged)) == charged
+    assert decode_poolers("") == {}
+
+
+@pytest.mark.parametrize("text", ["orders=40", "shop/orders", "shop/orders=many", "shop/orders=40 /=1"])
+def test_a_charge_that_cannot_be_read_stops_everything_and_is_named(text: str) -> None:
+    with pytest.raises(LedgerCorruptError, match="namespace/budget=number"):
+        decode_poolers(text)

@@ -13,6 +13,7 @@ from poolbudget.ledger.model import Pod
 from poolbudget.ledger.release import Sessions
 from poolbudget.planning.model import Budget, Observed, ServerPlan
 from poolbudget.planning.plan import plan_server
+from poolbudget.pooler.layout import PoolerState
 from poolbudget.report import Findings, conditions, live_status
 from tests.unit.ledger_builders import (
     BUDGET,
@@ -160,3 +161,24 @@ def test_a_pod_that_bypasses_the_pooler_is_named() -> None:
 def test_a_pod_behind_the_pooler_that_finds_no_node_holds_up_nobody() -> None:
     lost = pooled(node="", unschedulable=True)
     assert status_of(MOVED, lost, unscheduled=(lost,)).reason == MOVED.workloads[lost.workload].reason
+
+
+@pytest.mark.parametrize(
+    ("state", "ready", "speaks"),
+    [
+        (PoolerState(True, "Ready", "2 of 2 PgBouncer pods serve"), True, "Ready"),
+        (PoolerState(None, "Starting", "not looked at yet"), None, "Ready"),
+        (PoolerState(False, "SecretNotFound", "create the Secret shop/users"), False, "SecretNotFound"),
+    ],
+)
+def test_how_the_pooler_is_is_a_condition_and_what_is_wrong_of_it_is_what_is_wrong_of_the_budget(
+    state: PoolerState, ready: bool | None, speaks: str
+) -> None:
+    found = findings(DIRECT, [running()], poolers={BUDGET: state})
+    shown = {condition.type: condition for condition in conditions(Budget(BUDGET, SPEC), found)}
+    assert shown["PoolerReady"] == NewCondition("PoolerReady", ready, state.reason, state.message)
+    assert shown["Ready"].reason == speaks
+
+
+def test_a_budget_without_a_pooler_of_the_operators_own_says_nothing_of_one() -> None:
+    assert "PoolerReady" not in [c.type for c in conditions(Budget(BUDGET, SPEC), findings(DIRECT, [running()]))]
