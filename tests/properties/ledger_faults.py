@@ -37,15 +37,22 @@ def controllers(draw: st.DrawFn, name: str) -> Controller:
     return replace(made, budget=draw(st.sampled_from((*BUDGETS[:1], *BUDGETS))), extra=draw(st.sampled_from([0, 0, 1])))
 
 
-_FIELDS: dict[str, st.SearchStrategy[object]] = {
-    "weight": st.sampled_from([1, 2, 4]),
-    "max_per_process": st.integers(2, 8),
-    "min_per_process": st.integers(1, 2),
-    "max": st.sampled_from([None, None, 8, 16, 24]),
-}
-LIMITS = st.fixed_dictionaries(_FIELDS)
-MODES = [WorkloadMode.AUTO, WorkloadMode.AUTO, WorkloadMode.DIRECT, WorkloadMode.POOLED, WorkloadMode.NULL_POOL]
-LIMITS_AND_MODE = st.fixed_dictionaries({**_FIELDS, "mode": st.sampled_from(MODES)})
+LIMITS: st.SearchStrategy[dict[str, object]] = st.fixed_dictionaries(
+    {
+        "weight": st.sampled_from([1, 2, 4]),
+        "max_per_process": st.integers(2, 8),
+        "min_per_process": st.integers(1, 2),
+        "max": st.sampled_from([None, None, 8, 16, 24]),
+        "mode": st.sampled_from(
+            [WorkloadMode.AUTO, WorkloadMode.AUTO, WorkloadMode.DIRECT, WorkloadMode.POOLED, WorkloadMode.NULL_POOL]
+        ),
+    }
+)
+
+
+def possible(limits: dict[str, object], pooled: int) -> dict[str, object]:
+    """Return what a budget may say of a workload: where there is no pooler, none can be behind one."""
+    return limits if pooled else {**limits, "mode": WorkloadMode.AUTO}
 
 
 class OperatorMachine(RuleBasedStateMachine):
@@ -63,7 +70,7 @@ class OperatorMachine(RuleBasedStateMachine):
     def begin(self, data: st.DataObject, usable: int, number: int, observed: bool) -> None:
         made = [data.draw(controllers(name)) for name in "abc"[:number]]
         self.pooled = data.draw(st.sampled_from(self.poolers))
-        limits = [self.possible(data.draw(LIMITS_AND_MODE)) for _ in made]
+        limits = [possible(data.draw(LIMITS), self.pooled) for _ in made]
         workloads = [workload(c, **fields) for c, fields in zip(made, limits, strict=True)]
         self.world = build(usable, made, workloads, observed=observed, pooled=self.pooled)
         self.store = Store()
@@ -197,7 +204,3 @@ class OperatorMachine(RuleBasedStateMachine):
         charged = {uid: entry.connections for uid, entry in self.store.ledger.items()}
         pods = sum(max(could.get(uid, 0), charged.get(uid, 0)) for uid in could.keys() | charged.keys())
         return pods + self.world.beyond(charged) + self.world.for_poolers()
-
-    def possible(self, limits: dict[str, object]) -> dict[str, object]:
-        """Return what a budget may say of a workload: where there is no pooler, none can be behind one."""
-        return limits if self.pooled else {**limits, "mode": WorkloadMode.AUTO}

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import invariant, precondition, rule
 
 from tests.properties.ledger_controllers import act
-from tests.properties.ledger_faults import ANY, LIMITS_AND_MODE
+from tests.properties.ledger_faults import ANY, LIMITS, possible
 from tests.properties.ledger_people import PeopleMachine
 from tests.properties.ledger_settle import check_settled
 
@@ -89,11 +89,11 @@ class LedgerMachine(PeopleMachine):
         if rest:
             self.rest()
 
-    @rule(index=ANY, limits=LIMITS_AND_MODE, rest=st.booleans())
+    @rule(index=ANY, limits=LIMITS, rest=st.booleans())
     def edit_workload(self, index: int, limits: dict[str, object], rest: bool) -> None:
         with self.change():
             controller = self.world.controllers[index % len(self.world.controllers)]
-            self.world.set_workload(controller, **self.possible(limits))
+            self.world.set_workload(controller, **possible(limits, self.pooled))
         if rest:
             self.rest()
 
