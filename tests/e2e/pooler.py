@@ -23,12 +23,6 @@ def pooler(**fields: Any) -> dict[str, Any]:
     return {"mode": "Always", "authSecretRef": {"name": AUTH}, **fields}
 
 
-async def prepare(shop: Shop) -> None:
-    """Do in the database what docs/poolers.md asks for, and write down the password."""
-    await write_login(shop, PASSWORD)
-    await set_up(shop, PASSWORD)
-
-
 async def set_up(shop: Shop, password: str) -> None:
     """Run deploy/sql/setup.sql with this password."""
     await psql(shop, SETUP.read_text(), "-v", f"pooler_password={password}")

@@ -7,11 +7,11 @@ from typing import Any
 from poolbudget.act.authority import Validity, create
 from tests.e2e.database import Shop
 from tests.e2e.pooler import (
+    AUTH,
     NAME,
     PASSWORD,
     pooler,
     poolers,
-    prepare,
     psql,
     serve_tls,
     set_up,
@@ -88,9 +88,13 @@ async def test_what_is_wrong_is_named_until_it_is_right(shop: Shop) -> None:
     assert await psql(shop, "SELECT DISTINCT ssl FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) "
                             "WHERE usename = 'shop'") == "t"  # fmt: skip
 
+    await shop.budget(API, pooler={"mode": "Never"})
+    await shop.space.until("StatefulSet", lambda sets: NAME not in names(sets), what="the pooler is gone")
+    await shop.space.status("orders", lambda s: s["capacity"]["committed"] == 0, what="nothing is kept for it")
+
 
 async def test_a_share_shrinks_and_pods_go_under_load_and_no_request_fails(shop: Shop) -> None:
-    await prepare(shop)
+    await write_secret(shop, AUTH, {"userlist.txt": b'"shop" "shop-demo"'})
     await shop.budget(API, pooler=pooler(maxConnections=40))
     await shop.application("api", 2, drains=True, without=("DB_HOST",))
     await shop.ready("api")
@@ -112,8 +116,6 @@ async def test_a_share_shrinks_and_pods_go_under_load_and_no_request_fails(shop:
     await shop.budget(API, pooler=pooler(maxConnections=10, tls={"mode": "Disable"}))  # a running pod keeps its mode
     for pod in before:
         await until_replaced(shop, pod)
-    await shop.space.delete("Pod", before[0]["metadata"]["name"])
-    await until_pooler(shop, "Ready", "1 of 2 PgBouncer pods serve")
     await until_pooler(shop, "Ready", "2 of 2 PgBouncer pods serve")
 
     load, seen = await shop.stop("load"), await shop.stop("sampler")
@@ -143,3 +145,7 @@ async def until_replaced(shop: Shop, pod: Raw) -> None:
 
 def is_ready(pod: Raw) -> bool:
     return any(c["type"] == "Ready" and c["status"] == "True" for c in pod["status"].get("conditions", []))
+
+
+def names(objects: list[Raw]) -> list[str]:
+    return [found["metadata"]["name"] for found in objects]
