@@ -137,7 +137,7 @@ def test_a_pooler_that_is_asked_for_is_not_silently_replaced_by_direct_pools() -
         target("api"),
         target("worker"),
     )
-    assert (planned(result).reason, planned(result, "worker").reason) == ("NotYetSupported", "FitsDirectly")
+    assert (planned(result).reason, planned(result, "worker").reason) == ("Unroutable", "FitsDirectly")
 
 
 USABLE: dict[str, tuple[Observed | None, int]] = {

@@ -14,7 +14,7 @@ from poolbudget.api.v1alpha1 import PoolBudgetSpec, PoolerMode, Route, Workload,
 from poolbudget.planning.divide import Claim
 from poolbudget.planning.model import Budget, BudgetKey, PoolerPlan, WorkloadKey
 
-OWN_POOLER_RUNS = False
+OWN_POOLER_RUNS = True
 """Whether the operator runs a pooler of its own: until then only external poolers count."""
 
 BEHIND_A_POOLER = frozenset({WorkloadMode.POOLED, WorkloadMode.NULL_POOL})
