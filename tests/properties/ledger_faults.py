@@ -50,6 +50,11 @@ LIMITS: st.SearchStrategy[dict[str, object]] = st.fixed_dictionaries(
 )
 
 
+def possible(limits: dict[str, object], pooled: int) -> dict[str, object]:
+    """Return what a budget may say of a workload: where there is no pooler, none can be behind one."""
+    return limits if pooled else {**limits, "mode": WorkloadMode.AUTO}
+
+
 class OperatorMachine(RuleBasedStateMachine):
     """Two operators, both always believing to lead; controllers, kubelets and people beside them.
 
@@ -65,7 +70,7 @@ class OperatorMachine(RuleBasedStateMachine):
     def begin(self, data: st.DataObject, usable: int, number: int, observed: bool) -> None:
         made = [data.draw(controllers(name)) for name in "abc"[:number]]
         self.pooled = data.draw(st.sampled_from(self.poolers))
-        limits = [self.possible(data.draw(LIMITS)) for _ in made]
+        limits = [possible(data.draw(LIMITS), self.pooled) for _ in made]
         workloads = [workload(c, **fields) for c, fields in zip(made, limits, strict=True)]
         self.world = build(usable, made, workloads, observed=observed, pooled=self.pooled)
         self.store = Store()
@@ -199,7 +204,3 @@ class OperatorMachine(RuleBasedStateMachine):
         charged = {uid: entry.connections for uid, entry in self.store.ledger.items()}
         pods = sum(max(could.get(uid, 0), charged.get(uid, 0)) for uid in could.keys() | charged.keys())
         return pods + self.world.beyond(charged) + self.world.for_poolers()
-
-    def possible(self, limits: dict[str, object]) -> dict[str, object]:
-        """Return what a budget may say of a workload: where there is no pooler, none can be behind one."""
-        return limits if self.pooled else {**limits, "mode": WorkloadMode.AUTO}

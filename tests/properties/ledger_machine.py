@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import invariant, precondition, rule
 
 from tests.properties.ledger_controllers import act
-from tests.properties.ledger_faults import ANY, LIMITS
+from tests.properties.ledger_faults import ANY, LIMITS, possible
 from tests.properties.ledger_people import PeopleMachine
 from tests.properties.ledger_settle import check_settled
 
@@ -93,7 +93,7 @@ class LedgerMachine(PeopleMachine):
     def edit_workload(self, index: int, limits: dict[str, object], rest: bool) -> None:
         with self.change():
             controller = self.world.controllers[index % len(self.world.controllers)]
-            self.world.set_workload(controller, **self.possible(limits))
+            self.world.set_workload(controller, **possible(limits, self.pooled))
         if rest:
             self.rest()
 

@@ -65,7 +65,7 @@ def sizes_pods_by_the_plan_not_by_their_own_spec(patch: pytest.MonkeyPatch) -> N
 
 
 def repeats_a_grant_with_the_plan_of_today(patch: pytest.MonkeyPatch) -> None:
-    def today(claim: Claim, reserved: Reservation) -> Grant:
+    def today(claim: Claim, reserved: Reservation, specs: object) -> Grant:
         return Grant(claim.pod, claim.bound(claim.plan.share), claim.plan.share)
 
     patch.setattr(decide, "_repeat", today)

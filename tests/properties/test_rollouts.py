@@ -16,12 +16,13 @@ from hypothesis import strategies as st
 from poolbudget.api.v1alpha1 import UpdateMode
 from poolbudget.ledger.decide import Snapshot, decide
 from poolbudget.ledger.model import Decision, Ledger, Pod
+from poolbudget.ledger.modes import with_poolers_in_use
 from poolbudget.ledger.rollouts import Applied, Restart, Rollouts, decide_rollouts, labels_of, rolled_last
 from poolbudget.observe.rollouts import parse_rollout
 from poolbudget.planning.model import ServerPlan, Target, TargetKey
 from poolbudget.planning.plan import plan_server
 from tests.properties.ledger_controllers import act
-from tests.properties.ledger_faults import LIMITS, controllers
+from tests.properties.ledger_faults import LIMITS, controllers, possible
 from tests.properties.ledger_parts import Controller, workload
 from tests.properties.ledger_world import World, build
 
@@ -53,7 +54,7 @@ class Cluster:
         _kubelet(self.world)
         self.seen.append({c.target.key: self.target(c) for c in self.world.controllers})
         targets = self.seen[max(0, len(self.seen) - 1 - self.lag)]
-        plan = plan_server(self.world.budgets, targets, None)
+        plan = with_poolers_in_use(plan_server(self.world.budgets, targets, None), self.world.budgets, self.ledger)
         last = {uid: pod for uid, now, pod in self.world.log if now is None}
         gone = {uid: last[uid] for uid in self.ledger if uid not in self.world.pods}
         specs, pods = {budget.key: budget.spec for budget in self.world.budgets}, dict(self.world.pods)
@@ -65,7 +66,8 @@ class Cluster:
         self.ledger = decision.ledger
         for grant in decision.grants:
             self.world.patch(grant)
-        assert sum(self.world.could_open().values()) <= max(plan.usable, decision.committed)
+        could = sum(self.world.could_open().values()) + plan.for_poolers
+        assert could <= max(plan.usable, decision.committed + plan.for_poolers)
         if rollouts.restart is not None:
             self.restart(rollouts.restart)
         return plan, decision, rollouts
@@ -185,14 +187,14 @@ EDITS = st.one_of(
 )
 
 
-def _edit(world: World, edit: Any) -> None:
+def _edit(world: World, edit: Any, pooled: int) -> None:
     kind, *values = edit
     if kind == "usable":
         set_all(world, max_connections=values[0])
         return
     controller = world.controllers[values[0] % len(world.controllers)]
     if kind == "limits":
-        world.set_workload(controller, **values[1])
+        world.set_workload(controller, **possible(values[1], pooled))
     else:
         controller.replicas = values[1]
 
@@ -201,10 +203,12 @@ def _edit(world: World, edit: Any) -> None:
 @given(data=st.data(), usable=st.integers(10, 40), number=st.integers(1, 3), lag=st.integers(0, MOST_LAG))
 def test_recreate_comes_to_rest(data: st.DataObject, usable: int, number: int, lag: int) -> None:
     made = [data.draw(controllers(name)) for name in "abc"[:number]]
-    world = build(usable, made, [workload(c, **data.draw(LIMITS)) for c in made], observed=True)
+    pooled = data.draw(st.sampled_from([0, 0, 3]))
+    workloads = [workload(c, **possible(data.draw(LIMITS), pooled)) for c in made]
+    world = build(usable, made, workloads, observed=True, pooled=pooled)
     set_all(world, update_mode=UpdateMode.RECREATE)
     cluster = Cluster(world, lag)
     _check_rest(cluster, *cluster.rest())
     for edit in data.draw(st.lists(EDITS, max_size=4)):
-        _edit(world, edit)
+        _edit(world, edit, pooled)
         _check_rest(cluster, *cluster.rest())
