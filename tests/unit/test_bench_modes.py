@@ -155,6 +155,16 @@ def generator(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
     del sys.modules["load"]
 
 
+@pytest.mark.parametrize(
+    ("together", "ended", "next_at"),
+    [(False, 0.4, 12.0), (False, 3.5, 13.5), (True, 0.4, 12.0), (True, 3.5, 14.0), (True, 4.0, 14.0)],
+    ids=["in time", "late", "together, in time", "together, late", "together, at the next instant"],
+)
+def test_a_client_goes_on(generator: ModuleType, together: bool, ended: float, next_at: float) -> None:
+    load = generator.Load("", clients=20, rate=10, together=together)
+    assert load.after(10.0, 10.0 + ended) == next_at
+
+
 async def test_the_generator_keeps_its_rate_and_counts_what_was_never_answered(generator: ModuleType) -> None:
     """One client is answered at once, the other one never; both begin together, and at most 20 a second."""
     begun: list[asyncio.StreamWriter] = []

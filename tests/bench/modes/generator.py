@@ -8,6 +8,7 @@ percentiles with the time that it has waited so far, so that a queue that only g
 import argparse
 import asyncio
 import json
+import math
 import signal
 import sys
 import time
@@ -17,7 +18,7 @@ from load import REQUEST_TIMEOUT, Tally, percentile, request, wait  # type: igno
 
 
 class Load:
-    """Clients that each send a request, and the next one not before `clients / rate` seconds after its start."""
+    """Clients that each send a request, and the next one `clients / rate` seconds later, or when it is answered."""
 
     def __init__(self, url: str, clients: int, rate: float, together: bool) -> None:
         self.url, self.clients, self.pause, self.together = url, clients, clients / rate, together
@@ -50,7 +51,17 @@ class Load:
             self.started[index] = start
             await request(session, self.url, self.tally)
             del self.started[index]
-            next_at = max(start + self.pause, time.perf_counter())
+            next_at = self.after(next_at, time.perf_counter())
+
+    def after(self, begin: float, now: float) -> float:
+        """Return when a client's next request begins, by when the last one should have begun and that it ended `now`.
+
+        Clients that begin together do so again after an answer that took too long: they wait for the next instant.
+        """
+        next_at = begin + self.pause
+        if self.together and next_at < now:
+            return next_at + math.ceil((now - next_at) / self.pause) * self.pause
+        return max(next_at, now)
 
     def _line(self, begun: float, ended: float) -> dict[str, object]:
         unanswered = [(ended - start) * 1000 for start in self.started.values()]
