@@ -18,8 +18,10 @@ from tests.functional.space import OPERATOR_NAMESPACE, Raw
 # Both versions of cgroups; of a pod the file holds nanoseconds, or `usage_usec` and microseconds. A line for each pod,
 # and `end` when all have been read.
 SWEEP = r"""
+groups=/sys/fs/cgroup/
+[ ! -d /sys/fs/cgroup/cpuacct/ ] || groups=/sys/fs/cgroup/cpuacct/
 while :; do
-  find /sys/fs/cgroup -maxdepth 6 -type d -name '*pod[0-9a-f]*[-_][0-9a-f]*' 2> /dev/null | while read -r pod; do
+  find "$groups" -maxdepth 5 -type d -name '*pod[0-9a-f]*[-_][0-9a-f]*' 2> /dev/null | while read -r pod; do
     if read -r nanoseconds < "$pod/cpuacct.usage"; then echo "$pod $nanoseconds ns"
     elif read -r key microseconds < "$pod/cpu.stat"; then echo "$pod $microseconds us"
     fi 2> /dev/null

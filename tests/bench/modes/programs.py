@@ -38,14 +38,14 @@ class Program:
         assert process.stderr
         line = (await process.stderr.readline()).decode()
         if not line.rstrip().endswith(BEGUN):
-            _, rest = await process.communicate()
+            _, rest = await process.communicate(b"")
             raise ProgramError(f"{self.pod}: {line}{rest.decode()}")
         return self
 
     async def end(self) -> Raw:
         """Tell the program to end, and return what it printed."""
         assert self._process
-        stdout, stderr = await self._process.communicate()
+        stdout, stderr = await self._process.communicate(b"")  # which closes stdin
         if self._process.returncode:
             raise ProgramError(f"{self.pod}: {stderr.decode()}")
         line: Raw = json.loads(stdout.splitlines()[-1])
