@@ -69,8 +69,9 @@ async def run(arms: Sequence[Arm], loads: Sequence[Load]) -> list[Row]:
                     say(arm.title)
                     async with scene.in_place(shop, arm):
                         for load in loads:
-                            rows.append(await measure(shop, processors, arm, load))
-                            say(f"  {load.title}: {rows[-1]}")
+                            row = await measure(shop, processors, arm, load)
+                            say(f"  {load.title}: {row.goodput}/s, p99 {row.p99_ms} ms, {row.refused} refused")
+                            rows.append(row)
         finally:
             await clear(space)
     return rows

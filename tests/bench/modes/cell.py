@@ -19,7 +19,7 @@ from tests.functional.space import Raw, is_wanted
 GENERATOR = Path(__file__).with_name("generator.py")
 STEADY_SECONDS = 2.0
 """How long the load goes on undisturbed before each event."""
-PATIENCE_SECONDS = 30
+PATIENCE_SECONDS = 60
 """How long an event may take. What is slower is shown as not finished, and the bench goes on."""
 LIMITS = ("--role", "shop", "--usable", str(USABLE), "--reserve", str(RESERVED - SERVER_RESERVES))
 

@@ -31,8 +31,10 @@ SERVER: Mapping[str, Any] = {
 """What every budget of the bench says of the server."""
 PGBOUNCER = Path(__file__).with_name("pgbouncer.yaml")
 APPLICATION = Path(__file__).with_name("application.py")
-TOOLS = {"generator": "shop", "sampler": "postgres"}
-"""The pods in which the programs of a measurement run, and as whom these log in."""
+TOOLS = {"generator": ("shop", "300m"), "sampler": ("postgres", "100m")}
+"""The pods in which the programs of a measurement run, as whom these log in, and what of a processor is theirs."""
+POD_CPU = "20m"
+"""What a pod of the application is sure to get: little, so that those that start leave the others something."""
 DRAIN_SECONDS = 2
 """How long a pod that ends goes on serving, until nobody is sent to it any more."""
 NOTES = """
@@ -51,8 +53,8 @@ async def build(space: Space) -> Shop:
     await space.apply(*server(manifests, MAX_CONNECTIONS), routes())
     kubectl("rollout", "status", "-n", NAMESPACE, "statefulset/orders-db", "--timeout=90s")
     psql(NOTES)
-    for name, role in TOOLS.items():
-        await shop.start(name, "sleep", "86400", role=role)
+    for name, (role, cpu) in TOOLS.items():
+        await shop.start(name, "sleep", "86400", role=role, cpu=cpu)
     return shop
 
 
@@ -69,8 +71,9 @@ async def in_place(shop: Shop, arm: Arm) -> AsyncIterator[None]:
     await space.apply(shop.manifests["Service", "api"], deployment(shop.manifests["Deployment", "api"], arm))
     await shop.ready("api")
     yield
-    what = ("deployments,replicasets,pods", "--selector=app in (api, pgbouncer)", "--grace-period=1")
-    await asyncio.to_thread(kubectl, "delete", "-n", NAMESPACE, *what)
+    of_arm = "--selector=app in (api, pgbouncer)"
+    await asyncio.to_thread(kubectl, "delete", "-n", NAMESPACE, "deployments", "--all")
+    await asyncio.to_thread(kubectl, "delete", "-n", NAMESPACE, "replicasets,pods", of_arm, "--grace-period=1")
     await space.forget()
     await asyncio.to_thread(eventually, lambda: psql(BACKENDS) == "0", "no backend of the application is left")
 
@@ -98,6 +101,7 @@ def deployment(like: Raw, arm: Arm) -> Raw:
     container = template["spec"]["containers"][0]
     module = f"{APPLICATION.stem}:app"
     container["command"] = ["uvicorn", module, "--host", "0.0.0.0", "--port", "8000", "--no-access-log"]  # noqa: S104
+    container["resources"]["requests"]["cpu"] = POD_CPU
     container["lifecycle"]["preStop"] = {"sleep": {"seconds": DRAIN_SECONDS}}
     container["volumeMounts"].append({"name": "routes", "mountPath": "/routes"})
     own = [entry for entry in container["env"] if entry["name"] != "DB_HOST"]
