@@ -89,9 +89,12 @@ def test_a_pod_counts_as(of: dict[str, Any], group: str) -> None:
 
 def test_pods_that_came_and_went_in_between_are_counted_and_others_only_by_the_difference() -> None:
     kube: Any = None
-    groups = {"old": "application", "ended": "application", "db": "postgres", "dns": ""}
-    processors = Processors(kube, "bench", {"old": 5.0, "ended": 1.25, "db": 7.5, "dns": 3.0}, groups)
-    assert processors.since({"old": 4.0, "db": 7.0, "dns": 1.0}) == {"application": 2.25, "postgres": 0.5}
+    groups = {"old": "application", "ended": "application", "db": "postgres", "dns": "", "before": "pooler"}
+    processors = Processors(kube, "bench", {"old": 5.0, "ended": 1.25, "db": 7.5, "dns": 3.0, "before": 2.0}, groups)
+    assert processors.since({"old": 4.0, "db": 7.0, "dns": 1.0, "before": 2.0}) == {
+        "application": 2.25,
+        "postgres": 0.5,
+    }
 
 
 SENT = {"seconds": 20.0, "ok": 1900, "unanswered": 3, "p50_ms": 9.0, "p99_ms": 40.0, "late_p99_ms": 1.0}

@@ -26,17 +26,22 @@ LIMITS = ("--role", "shop", "--usable", str(USABLE), "--reserve", str(RESERVED -
 
 async def measure(shop: Shop, processors: Processors, arm: Arm, load: Load) -> Row:
     """Measure an arm that is in place with few pods; it is left as it was found."""
-    refused_before = await asyncio.to_thread(refused_logins)
-    begin = await processors.reading()
+    refused_before, begin = await asyncio.gather(asyncio.to_thread(refused_logins), processors.reading())
     sampling = Program(NAMESPACE, "sampler", ("python", "-m", "sampler", "--every-ms", "20", *LIMITS))
     async with sampling, loading(load) as sending:
         events = await happen(shop)
         sent = await sending.end()
         seen = await sampling.end()
-    await processors.reading()
-    used = processors.since(begin)
-    refused = await asyncio.to_thread(refused_logins) - refused_before
-    return row(arm, load, sent=sent, seen=seen, refused_logins=refused, processor_seconds=used, events=events)
+    refused_after, _ = await asyncio.gather(asyncio.to_thread(refused_logins), processors.reading())
+    return row(
+        arm,
+        load,
+        sent=sent,
+        seen=seen,
+        refused_logins=refused_after - refused_before,
+        processor_seconds=processors.since(begin),
+        events=events,
+    )
 
 
 def loading(load: Load) -> Program:

@@ -81,12 +81,12 @@ class Processors:
         return dict(self.seconds)
 
     def since(self, before: Readings) -> dict[str, float]:
-        """Return the processor seconds of each group since that reading."""
+        """Return the processor seconds of each group since that reading; groups that used none are left out."""
         used: defaultdict[str, float] = defaultdict(float)
         for uid, seconds in self.seconds.items():
             if group := self.groups.get(uid):
                 used[group] += seconds - before.get(uid, 0.0)
-        return {group: round(seconds, 2) for group, seconds in sorted(used.items())}
+        return {group: round(seconds, 2) for group, seconds in sorted(used.items()) if seconds}
 
     async def follow(self, lines: asyncio.StreamReader) -> None:
         """Take in the sweeps for ever."""
