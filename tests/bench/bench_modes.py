@@ -40,7 +40,8 @@ def main() -> int:
         say("interrupted; everything is cleared away")
         return 130
     print(tables(arms, loads, rows))
-    print("\nWhere PoolBudget is behind:", *(losses(rows) or ["nowhere by more than noise"]), sep="\n  ")
+    if len({row.ours for row in rows}) > 1:
+        print("\nWhere PoolBudget is behind:", *(losses(rows) or ["nowhere by more than noise"]), sep="\n  ")
     print(json.dumps(line(rows)))
     return 1 if any(row.goodput == 0 or row.samples == 0 for row in rows) else 0
 
