@@ -66,9 +66,9 @@ e2e: setup ## Run functional and end-to-end tests, also on another cluster: KUBE
 	$(CURRENT_CLUSTER) exec -- $(VENV)/bin/pytest tests/functional tests/e2e
 
 .PHONY: bench
-bench: setup cluster-up images ## Measure, side by side with something to compare with
+bench: setup cluster-up images ## Measure, side by side with something to compare with: ONLY=modes
 	$(PYTHON) -m tests.bench.kwok
-	$(CLUSTER) exec -- $(VENV)/bin/python -m tests.bench
+	$(CLUSTER) exec -- $(PYTHON) -m tests.bench $(ONLY)
 
 CHAOS = $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED)) $(if $(HEADROOM),--headroom $(HEADROOM)) \
   $(if $(CHECK_INTERVAL_MS),--check-interval-ms $(CHECK_INTERVAL_MS))

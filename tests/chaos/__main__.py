@@ -10,7 +10,6 @@ import asyncio
 import json
 import random
 import signal
-import subprocess
 import sys
 import time
 from collections import Counter
@@ -19,7 +18,7 @@ from contextlib import suppress
 from poolbudget.kube import ApiError, Kube
 from tests.chaos import scene
 from tests.chaos.faults import FAULTS, NoVictimError, World
-from tests.chaos.node import Node, NodeError
+from tests.chaos.node import Node, NodeError, node_name
 from tests.chaos.report import Line, complaints, report
 from tests.chaos.schedule import Fault, schedule
 from tests.chaos.witness import Witness
@@ -154,15 +153,6 @@ async def look(space: Space, witness: Witness) -> None:
         deployments, pods = await asyncio.gather(space.all("Deployment"), space.all("Pod"))
         witness.see(deployments, pods, asyncio.get_running_loop().time())
     await asyncio.sleep(LOOK_SECONDS)
-
-
-def node_name() -> str:
-    """Return the name of the only node of the kind cluster that the current context names."""
-    context = subprocess.run(["kubectl", "config", "current-context"], capture_output=True, text=True, check=False)
-    cluster = context.stdout.strip().removeprefix("kind-")
-    if not cluster:
-        raise NodeError("no current context: run `make chaos`")
-    return f"{cluster}-control-plane"
 
 
 def say(text: str) -> None:

@@ -4,6 +4,7 @@ The node is a container of the Docker engine that kind uses, which `python -m te
 """
 
 import asyncio
+import subprocess
 from dataclasses import dataclass
 
 from tests.functional.space import Raw
@@ -68,6 +69,15 @@ class Node:
         if process.returncode:
             raise NodeError(f"docker exec {self._name} {words[0]}: {stderr.decode().strip()}")
         return stdout.decode()
+
+
+def node_name() -> str:
+    """Return the name of the only node of the kind cluster that the current context names."""
+    context = subprocess.run(["kubectl", "config", "current-context"], capture_output=True, text=True, check=False)
+    cluster = context.stdout.strip().removeprefix("kind-")
+    if not cluster:
+        raise NodeError("no current context: run it by make, or inside `python -m tests.cluster exec`")
+    return f"{cluster}-control-plane"
 
 
 def _container(pod: Raw) -> str:

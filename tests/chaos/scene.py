@@ -63,10 +63,10 @@ def install() -> None:
 
 async def clear(space: Space) -> None:
     """Remove the namespace and what the operator remembers of it; nothing to do is fine."""
-    if kubectl("get", "namespace", NAMESPACE, "--ignore-not-found", "--output=name").stdout:
-        kubectl("delete", "-n", NAMESPACE, "deployments,statefulsets,pods", "--all", "--grace-period=1")
+    if kubectl("get", "namespace", space.name, "--ignore-not-found", "--output=name").stdout:
+        kubectl("delete", "-n", space.name, "deployments,statefulsets,pods", "--all", "--grace-period=1")
         await space.forget()
-        kubectl("delete", "namespace", NAMESPACE, "--timeout=180s")
+        kubectl("delete", "namespace", space.name, "--timeout=180s")
 
 
 async def build(space: Space, *, headroom: int, check_interval: int) -> Shop:

@@ -81,8 +81,8 @@ class Shop:
         await self.start(name, *command, role=role)
         return await self.result(name)
 
-    async def start(self, name: str, *command: str, role: str = "shop") -> None:
-        """Start such a program, and wait until it runs."""
+    async def start(self, name: str, *command: str, role: str = "shop", cpu: str = "0") -> None:
+        """Start such a program, and wait until it runs. `cpu`: what it gets even when all want more than there is."""
         key = {"shop": "APPLICATION_PASSWORD", "postgres": "POSTGRES_PASSWORD"}[role]
         password = {"name": "DB_PASSWORD", "valueFrom": {"secretKeyRef": {"name": "orders-db", "key": key}}}
         values = {"DB_HOST": "orders-db", "DB_NAME": "orders", "DB_USER": role}
@@ -91,6 +91,7 @@ class Shop:
             "image": "poolbudget/example:dev",
             "command": list(command),
             "env": [password, *({"name": key, "value": value} for key, value in values.items())],
+            "resources": {"requests": {"cpu": cpu}},
         }
         spec = {"restartPolicy": "Never", "automountServiceAccountToken": False, "containers": [container]}
         await self.space.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec})
