@@ -75,6 +75,16 @@ ARMS = (
         pgbouncers=True,
     ),
     Arm("direct", "PoolBudget Direct", DIRECTLY, budget={"workloads": [{"name": "api", "maxPods": MANY_PODS}]}),
+    Arm(
+        "external",
+        "PoolBudget, the same PgBouncers declared External",
+        {},
+        pgbouncers=True,
+        budget={
+            "pooler": {"mode": "External", "external": {"host": "pgbouncer", "connections": USABLE}},
+            "workloads": [{"name": "api", "maxPods": MANY_PODS, "route": "Env", "mode": "Pooled"}],
+        },
+    ),
 )
 
 LOADS = (
