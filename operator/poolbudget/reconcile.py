@@ -120,6 +120,7 @@ async def reconcile(server: Server) -> None:
         unmanaged=unmanaged,
         notes=rollouts.notes,
         poolers=poolers,
+        charged=charged,
     )
     for budget in budgets:
         await server.status.write(budget.key, budget.generation, live_status(budget, found), conditions(budget, found))

@@ -31,8 +31,8 @@ class Findings:
     """What one round found out about one server.
 
     `unscheduled`: granted pods that find no node. `blind`: why the database could not be read, as (reason, message).
-    `checks_clients`: the server soon ends a backend whose client vanished.`notes`: what workloads say beside the plan.
-    `poolers`: those that the operator runs.
+    `checks_clients`: the server soon ends a backend whose client vanished. `notes`: what workloads say beside the plan.
+    `poolers`: those that the operator runs; `charged`: what the ledger charges them, which may be less than planned.
     """
 
     plan: ServerPlan
@@ -47,12 +47,13 @@ class Findings:
     unmanaged: tuple[Charge, ...] = ()
     notes: Mapping[WorkloadKey, Note] = field(default_factory=dict)
     poolers: Mapping[BudgetKey, PoolerState] = field(default_factory=dict)
+    charged: Mapping[BudgetKey, int] = field(default_factory=dict)
 
     @property
     def committed(self) -> int:
         """Everything that is charged: grants, poolers, unmanaged pods, and sessions that nothing covers."""
-        granted = self.decision.committed + self.plan.for_poolers
-        return granted + sum(c.connections for c in self.unmanaged) + self.elsewhere
+        poolers = sum(p.connections for p in self.plan.poolers.values() if p.external) + sum(self.charged.values())
+        return self.decision.committed + poolers + sum(c.connections for c in self.unmanaged) + self.elsewhere
 
 
 def live_status(budget: Budget, found: Findings) -> PoolBudgetStatus:

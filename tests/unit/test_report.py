@@ -1,6 +1,7 @@
 """What the status and the conditions of a budget say of its server and its pods."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -161,6 +162,13 @@ def test_a_pod_that_bypasses_the_pooler_is_named() -> None:
 def test_a_pod_behind_the_pooler_that_finds_no_node_holds_up_nobody() -> None:
     lost = pooled(node="", unschedulable=True)
     assert status_of(MOVED, lost, unscheduled=(lost,)).reason == MOVED.workloads[lost.workload].reason
+
+
+def test_a_pooler_that_waits_for_room_has_committed_only_what_it_is_charged() -> None:
+    ours = replace(MOVED.poolers[BUDGET], connections=14, external=False)
+    found = findings(replace(MOVED, poolers={BUDGET: ours}), [running()], charged={BUDGET: 12})
+    assert found.committed == 4 + 12
+    assert within_budget(replace(MOVED, poolers={BUDGET: ours}), running(), charged={BUDGET: 12}).status
 
 
 @pytest.mark.parametrize(
