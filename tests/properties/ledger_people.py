@@ -22,9 +22,19 @@ class PeopleMachine(OutageMachine):
 
     @rule(index=ANY)
     def release(self, index: int) -> None:
+        """Release a pod, which soon opens all that it may."""
         waiting = [pod.uid for pod in self.world.pods.values() if pod.gates]
-        if waiting:
-            self.world.release(waiting[index % len(waiting)])
+        if not waiting:
+            return
+        uid = waiting[index % len(waiting)]
+        self.world.release(uid)
+        with self.outliving():
+            self.world.schedule(uid)
+            self.world.start(uid)
+            if uid in self.world.processes and not self.world.away:
+                self.world.processes[uid].held = self.world.processes[uid].bound
+        for leader in range(len(self.operators)):
+            self.whole_round(leader, 100)
 
     @rule(index=ANY, actions=st.integers(0, 3))
     def uninstall(self, index: int, actions: int) -> None:
