@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from poolbudget.kube import ApiError
-from tests.functional.cluster import budget, eventually, is_admitting, kubectl, poolbudget
+from tests.functional.cluster import budget, eventually, is_admitting, kubectl
 from tests.functional.invariant import never_more_than
 from tests.functional.manifests import deployment
-from tests.functional.space import OPERATOR_NAMESPACE, Raw, Space, is_gated, is_wanted, notice
+from tests.functional.space import OPERATOR_NAMESPACE, Raw, Space
+from tests.functional.vanished import forget_the_vanished
 
 TWENTY: dict[str, Any] = {"maxConnections": 20, "reservedConnections": 0}
 FOUR_PODS = {"name": "api", "processes": 1, "maxPods": 4}
@@ -65,24 +66,10 @@ async def test_the_control_plane_is_killed_under_load(space: Space) -> None:
             load.cancel()
             await asyncio.gather(load, return_exceptions=True)
         await space.scale("Deployment", "api", 6)
-        await forget_the_vanished(space)
+        await forget_the_vanished(space, wanted=6)
         *granted, _, _ = await space.until_pods("api", granted=4, waiting=2, seconds=60)
         assert (await space.ledger()).keys() == {pod["metadata"]["uid"] for pod in granted}
         assert peaks.moments > 10
-
-
-async def forget_the_vanished(space: Space) -> None:
-    """Do as waiting pods ask: a deletion that etcd took with it before anybody read it is no proof of an end."""
-    pods = await space.until("Pod", are_explained, what="6 pods are there, and those that wait say why", seconds=60)
-    present = {pod["metadata"]["uid"] for pod in pods}
-    for uid, entry in (await space.ledger()).items():
-        if uid not in present:
-            await poolbudget("forget", entry.pod, "-n", space.name)
-
-
-def are_explained(pods: list[Raw]) -> bool:
-    mine = [pod for pod in pods if is_wanted(pod) and pod["metadata"].get("labels", {}).get("app") == "api"]
-    return len(mine) == 6 and all(notice(pod).get("reason") for pod in mine if is_gated(pod))
 
 
 async def scale_at_random(space: Space, seed: int) -> None:

@@ -14,6 +14,7 @@ from tests.functional.faults.treatments import Expired, Late, Storm, answered_la
 from tests.functional.invariant import never_more_than
 from tests.functional.manifests import deployment
 from tests.functional.space import OPERATOR_NAMESPACE, Raw, Space, connections
+from tests.functional.vanished import forget_the_vanished
 
 TWENTY: dict[str, Any] = {"maxConnections": 20, "reservedConnections": 0}
 TWO_PODS = {"name": "api", "processes": 1, "maxPods": 2}
@@ -120,5 +121,6 @@ async def test_a_storm_in_the_network_passes_without_harm(space: Space, proxy: P
                 break
         storm.rages = False
         await space.scale("Deployment", "api", 6)
+        await forget_the_vanished(space, wanted=6)
         await space.until_pods("api", granted=4, waiting=2, seconds=60)
         assert peaks.moments > 20
