@@ -190,11 +190,13 @@ class World(ApiServer):
         """Return what is held beside what pods with a grant may open, or are charged, as far as the database shows it.
 
         Earlier containers hold it, and pods without a grant: those may open more, which nobody has promised to prevent.
+        A pod whose machine has just booted, too, holds its own earlier backends within what it may open.
         """
-        within = {
-            p.address: max(0 if uid in self.ungranted else p.bound, charged.get(uid, 0)) - p.held
-            for uid, p in self.processes.items()
-        }
+        could, within = self.could_open(), {}
+        for uid in self.live():
+            process = self.processes.get(uid)
+            address, held = (process.address, process.held) if process else (self.pods[uid].address, 0)
+            within[address] = max(could.get(uid, 0), charged.get(uid, 0)) - held
         earlier = sum(max(0, count - max(0, within.get(address, 0))) for address, count in self.leftover.items())
         return earlier + (self._held_without_grant(charged) if self.observed else 0)
 
