@@ -173,12 +173,13 @@ class OperatorMachine(RuleBasedStateMachine):
     def change(self) -> Iterator[None]:
         """Let people or autoscalers change what is planned.
 
-        When that leaves less usable, what was decided before, and not yet written, counts as decided after. When
-        running pods then hold so much that the rollout slots are not all there, rollouts may wait.
+        When that leaves less to pods, or plans for a pooler again that was left out while nothing fitted, what was
+        decided before, and not yet written, counts as decided after. When running pods then hold so much that the
+        rollout slots are not all there, rollouts may wait.
         """
-        before = self.world.usable - self.world.for_poolers()
+        poolers, left = self.world.for_poolers(), self.world.usable - self.world.for_poolers()
         yield
-        if self.world.usable - self.world.for_poolers() < before:
+        if self.world.for_poolers() > poolers or self.world.usable - self.world.for_poolers() < left:
             self.excuse()
         in_flight = any(operator.round is not None or operator.grants for operator in self.operators)
         unsure = in_flight or bool(self.late_ledgers or self.unlisted)
