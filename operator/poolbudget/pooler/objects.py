@@ -170,11 +170,7 @@ def _sources(pooler: Pooler) -> list[Manifest]:
         {"configMap": {"name": pooler.name, "items": [_item("pgbouncer.ini", "pgbouncer.ini")]}},
         {"secret": {"name": pooler.name, "items": files}},
         {"downwardAPI": {"items": [limits]}},
-        *(
-            [{"secret": {"name": authority.name, "items": [_item(authority.key, "server-ca.crt")]}}]
-            if authority
-            else []
-        ),
+        *([_authority(authority)] if authority else []),
     ]
 
 
