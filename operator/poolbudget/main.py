@@ -153,8 +153,5 @@ async def _watch_and_lead(kube: Kube, lease: Lease, options: Options, health: He
         for name in await servers_with_ledger(kube, options.namespace):
             servers.add_server(name)
         log.info("leading: the picture of the cluster is complete")
-        group.create_task(unlabelled.run())
-        group.create_task(outbox.run())
-        group.create_task(orphans.run())
-        group.create_task(poolers.run())
-        group.create_task(servers.run())
+        for part in (unlabelled.run(), outbox.run(), orphans.run(), poolers.run(), servers.run()):
+            group.create_task(part)

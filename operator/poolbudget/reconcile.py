@@ -14,18 +14,20 @@ from poolbudget.act.pods import PodWriter
 from poolbudget.act.pooler import Poolers
 from poolbudget.act.rollouts import RolloutWriter
 from poolbudget.act.status import StatusWriter
-from poolbudget.ledger.books import Excess, audit
+from poolbudget.ledger.books import Books, Excess, audit
 from poolbudget.ledger.decide import Snapshot, decide
+from poolbudget.ledger.model import Decision, Ledger, Pod
 from poolbudget.ledger.modes import with_poolers_in_use
 from poolbudget.ledger.rollouts import decide_rollouts, rolled_last
 from poolbudget.ledger.settings import grant_annotations
+from poolbudget.ledger.triage import NamespaceLabels
 from poolbudget.ledger.unmanaged import charge
 from poolbudget.ledger.unscheduled import Unscheduled
 from poolbudget.metrics import record_round
-from poolbudget.observe.gather import Gatherer
+from poolbudget.observe.gather import Gatherer, Observation
 from poolbudget.observe.namespaces import Namespaces
 from poolbudget.planning.memory import Remembered
-from poolbudget.planning.model import Budget, BudgetKey
+from poolbudget.planning.model import Budget, BudgetKey, ServerPlan, WorkloadKey
 from poolbudget.planning.plan import plan_server
 from poolbudget.pooler.charges import as_charged, charges, free, in_use, pooler_pods, proven
 from poolbudget.report import Findings, conditions, live_status
@@ -59,48 +61,25 @@ async def reconcile(server: Server) -> None:
     seen = await server.gatherer.gather(budgets, ledger, server.ledger.capacity)
     namespaces = await server.namespaces.labels(budgets, seen.pods.values())
 
-    # 2. Plan: divide what is usable among the workloads.
-    before = server.moved.before({key: server.status.shown(key) for key in server.budgets}, datetime.now(UTC))
-    planned = plan_server(budgets, seen.targets, seen.capacity.believed, seen.capacity.least, before)
-    server.moved.after(planned)
-    plan = with_poolers_in_use(planned, budgets, ledger)
-    wanted, held = plan.poolers, server.ledger.poolers
-    plan, poolers = as_charged(plan, held), server.poolers.states(wanted.keys() | held)
+    # 2. Plan: divide what is usable among the workloads; poolers keep what they may still hold.
+    wanted, held = _plan(server, seen, ledger), server.ledger.poolers
+    plan, poolers = as_charged(wanted, held), server.poolers.states(wanted.poolers.keys() | held)
 
     # 3. Decide: what has ended, what starts, what waits, what makes room.
     books = audit(ledger, seen.pods, seen.sessions, seen.unmanaged, pooler_pods(poolers)) if seen.sessions else None
-    elsewhere = books.elsewhere(plan.for_unnamed) if books else 0
-    specs = {budget.key: budget.spec for budget in budgets}
-    unmanaged = charge(seen.unmanaged, books.by_unmanaged if books else None, specs)
     applied = server.rollouts.applied(seen.targets.values())
-    rolled = rolled_last(plan, seen.targets, applied)
-    snapshot = Snapshot(
-        specs=specs,
-        plan=plan,
-        ledger=ledger,
-        pods=seen.pods,
-        gone=seen.gone,
-        sessions=seen.sessions,
-        elsewhere=elsewhere,
-        namespaces=namespaces,
-        boots=seen.boots,
-        unmanaged=unmanaged,
-        rolled=rolled,
-    )
+    snapshot = _snapshot(seen, plan, ledger, books, namespaces, rolled_last(plan, seen.targets, applied))
     decision, now = decide(snapshot), time.monotonic()
     stuck = server.unscheduled.lasting(decision.ledger, seen.pods, now)
     yielding = server.unscheduled.due(stuck, snapshot, decision, now)
     rollouts = decide_rollouts(snapshot, decision, seen.targets, applied, datetime.now(UTC), server.cooldown)
 
     # 4. Act: the ledger first, for what is not written down is not given. Pods follow while the next round decides.
-    taken = decision.committed + sum(c.connections for c in unmanaged) + elsewhere
-    charged = charges(held, wanted, proven(poolers), free(plan, held, taken))
+    room = free(plan, held, decision.committed + snapshot.beside_grants)
+    charged = charges(held, wanted.poolers, proven(poolers), room)
     await server.ledger.write(decision.ledger, seen.capacity.believed, charged)
-    server.poolers.keep(budgets, wanted, charged, in_use(decision.ledger), seen.sessions)
-    started = server.pods.start(
-        [(grant.pod, grant_annotations(grant, specs, plan)) for grant in decision.grants]
-        + [(pod, {}) for pod in decision.opened]
-    )
+    server.poolers.keep(budgets, wanted.poolers, charged, in_use(decision.ledger), seen.sessions)
+    started = server.pods.start(_starts(snapshot, decision))
     server.pods.recreate(decision.recreated, "Recreated", "was born with the settings of another time")
     server.pods.recreate(yielding, "Unscheduled", "found no node, and others wait for its connections")
     await server.rollouts.start(rollouts.restart)
@@ -108,16 +87,13 @@ async def reconcile(server: Server) -> None:
     # 5. Report: on the pods that wait, on the budgets, in the metrics.
     server.notices.show(decision.waits, seen.pods.values())
     found = Findings(
-        plan=plan,
+        snapshot=snapshot,
         decision=decision,
-        pods=seen.pods,
         books=books,
         exceeding=server.excess.lasting(books, now) if books else (),
         unscheduled=stuck,
-        elsewhere=elsewhere,
         blind=seen.blind,
         checks_clients=seen.checks_clients,
-        unmanaged=unmanaged,
         notes=rollouts.notes,
         poolers=poolers,
         charged=charged,
@@ -125,3 +101,42 @@ async def reconcile(server: Server) -> None:
     for budget in budgets:
         await server.status.write(budget.key, budget.generation, live_status(budget, found), conditions(budget, found))
     record_round(server.name, plan.usable, found.committed, len(decision.waits), started)
+
+
+def _plan(server: Server, seen: Observation, ledger: Ledger) -> ServerPlan:
+    """Divide what is usable, with what the last rounds planned in mind, and keep the poolers that pods are behind."""
+    shown = {key: server.status.shown(key) for key in server.budgets}
+    before = server.moved.before(shown, datetime.now(UTC))
+    planned = plan_server(seen.budgets, seen.targets, seen.capacity.believed, seen.capacity.least, before)
+    server.moved.after(planned)
+    return with_poolers_in_use(planned, seen.budgets, ledger)
+
+
+def _snapshot(
+    seen: Observation,
+    plan: ServerPlan,
+    ledger: Ledger,
+    books: Books | None,
+    namespaces: NamespaceLabels,
+    rolled: WorkloadKey | None,
+) -> Snapshot:
+    specs = {budget.key: budget.spec for budget in seen.budgets}
+    return Snapshot(
+        specs=specs,
+        plan=plan,
+        ledger=ledger,
+        pods=seen.pods,
+        gone=seen.gone,
+        sessions=seen.sessions,
+        elsewhere=books.elsewhere(plan.for_unnamed) if books else 0,
+        namespaces=namespaces,
+        boots=seen.boots,
+        unmanaged=charge(seen.unmanaged, books.by_unmanaged if books else None, specs),
+        rolled=rolled,
+    )
+
+
+def _starts(snapshot: Snapshot, decision: Decision) -> list[tuple[Pod, dict[str, str]]]:
+    """Return the pods whose gate is opened, with the annotations that they get."""
+    granted = [(g.pod, grant_annotations(g, snapshot.specs, snapshot.plan)) for g in decision.grants]
+    return granted + [(pod, {}) for pod in decision.opened]

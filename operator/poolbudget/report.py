@@ -11,11 +11,11 @@ from poolbudget.api.conditions import NewCondition
 from poolbudget.api.v1alpha1 import PoolBudgetStatus, UpdateMode, WorkloadStatus
 from poolbudget.ledger.adoption import with_unmanaged
 from poolbudget.ledger.books import Books
+from poolbudget.ledger.decide import Snapshot
 from poolbudget.ledger.model import Decision, Pod, Reservation
 from poolbudget.ledger.modes import bypassed, of_another_mode, with_modes
 from poolbudget.ledger.rollouts import Note
-from poolbudget.ledger.unmanaged import Charge
-from poolbudget.planning.model import Budget, BudgetKey, Observed, ServerPlan, WorkloadKey
+from poolbudget.planning.model import Budget, BudgetKey, Observed, WorkloadKey
 from poolbudget.planning.modes import NO_TROUBLE
 from poolbudget.planning.status import not_yet_supported, planned_status, workloads_fit
 from poolbudget.pooler.layout import PoolerState
@@ -30,21 +30,19 @@ UNCHECKED_CLIENTS = (
 class Findings:
     """What one round found out about one server.
 
-    `unscheduled`: granted pods that find no node. `blind`: why the database could not be read, as (reason, message).
-    `checks_clients`: the server soon ends a backend whose client vanished. `notes`: what workloads say beside the plan.
-    `poolers`: those that the operator runs; `charged`: what the ledger charges them, which may be less than planned.
+    `exceeding`: pods that keep holding more than is charged for them. `unscheduled`: granted pods that find no node.
+    `blind`: why the database could not be read, as (reason, message). `checks_clients`: the server soon ends a backend
+    whose client vanished. `notes`: what workloads say beside the plan. `poolers`: those that the operator runs;
+    `charged`: what the ledger charges them, which may be less than planned.
     """
 
-    plan: ServerPlan
+    snapshot: Snapshot
     decision: Decision
-    pods: Mapping[str, Pod]
     books: Books | None
-    exceeding: tuple[tuple[Reservation, int], ...]
-    unscheduled: tuple[Pod, ...]
-    elsewhere: int
-    blind: tuple[str, str] | None
+    exceeding: tuple[tuple[Reservation, int], ...] = ()
+    unscheduled: tuple[Pod, ...] = ()
+    blind: tuple[str, str] | None = None
     checks_clients: bool = True
-    unmanaged: tuple[Charge, ...] = ()
     notes: Mapping[WorkloadKey, Note] = field(default_factory=dict)
     poolers: Mapping[BudgetKey, PoolerState] = field(default_factory=dict)
     charged: Mapping[BudgetKey, int] = field(default_factory=dict)
@@ -52,29 +50,30 @@ class Findings:
     @property
     def committed(self) -> int:
         """Everything that is charged: grants, poolers, unmanaged pods, and sessions that nothing covers."""
-        poolers = sum(p.connections for p in self.plan.poolers.values() if p.external) + sum(self.charged.values())
-        return self.decision.committed + poolers + sum(c.connections for c in self.unmanaged) + self.elsewhere
+        external = sum(p.connections for p in self.snapshot.plan.poolers.values() if p.external)
+        return self.decision.committed + external + sum(self.charged.values()) + self.snapshot.beside_grants
 
 
 def live_status(budget: Budget, found: Findings) -> PoolBudgetStatus:
     """Return the planned status with the live figures filled in; the conditions come from `conditions`."""
-    status = planned_status(budget, found.plan)
+    seen = found.snapshot
+    status = planned_status(budget, seen.plan)
     granted: Counter[WorkloadKey] = Counter()
     for reservation in found.decision.ledger.values():
         granted[reservation.workload] += reservation.connections
-    unmanaged = {charge.pod.uid for charge in found.unmanaged}
-    granted_pods = (p for p in found.pods.values() if not p.gates and not p.ended and p.uid not in unmanaged)
+    unmanaged = {charge.pod.uid for charge in seen.unmanaged}
+    granted_pods = (p for p in seen.pods.values() if not p.gates and not p.ended and p.uid not in unmanaged)
     current = Counter(pod.workload for pod in granted_pods)
     waiting = Counter(wait.pod.workload for wait in found.decision.waits)
 
     def live(workload: WorkloadStatus) -> WorkloadStatus:
         key = WorkloadKey(*budget.key, workload.name)
         in_use = found.books.by_workload.get(key, 0) if found.books else None
-        moving = with_modes(workload, found.plan.workloads[key], _left_to_people(budget, found, key), found.exceeding)
+        moving = with_modes(workload, seen.plan.workloads[key], _left_to_people(budget, found, key), found.exceeding)
         noted = _noted(moving, found.notes.get(key))
         filled = _filled(noted, current[key], waiting[key], granted[key], in_use)
         filled = _without_nodes(filled, [pod for pod in found.unscheduled if pod.workload == key])
-        return with_unmanaged(filled, [c for c in found.unmanaged if c.pod.workload == key])
+        return with_unmanaged(filled, [c for c in seen.unmanaged if c.pod.workload == key])
 
     in_use_at_all = found.books.total if found.books else None
     capacity = status.capacity and status.capacity.model_copy(
@@ -88,9 +87,9 @@ def live_status(budget: Budget, found: Findings) -> PoolBudgetStatus:
 
 def _left_to_people(budget: Budget, found: Findings, key: WorkloadKey) -> list[Pod]:
     """Return the pods of another mode than planned that no rollout of ours replaces."""
-    plan = found.plan.workloads[key]
+    plan = found.snapshot.plan.workloads[key]
     rolls = (plan.workload.update_mode or budget.spec.update_mode) is UpdateMode.RECREATE
-    return [] if rolls else of_another_mode(plan, found.pods.values())
+    return [] if rolls else of_another_mode(plan, found.snapshot.pods.values())
 
 
 def conditions(budget: Budget, found: Findings) -> list[NewCondition]:
@@ -108,7 +107,7 @@ def conditions(budget: Budget, found: Findings) -> list[NewCondition]:
 
 
 def _within_budget(_: Budget, found: Findings) -> NewCondition:
-    usable, committed = found.plan.usable, found.committed
+    usable, committed = found.snapshot.plan.usable, found.committed
     if full := next((wait for wait in found.decision.waits if wait.reason == "LedgerFull"), None):
         return NewCondition("WithinBudget", False, full.reason, full.message)
     if committed > usable:
@@ -133,11 +132,11 @@ def _capacity_observed(_: Budget, found: Findings) -> NewCondition:
     if found.blind is not None:
         return NewCondition("CapacityObserved", None if found.blind[0] == "NotConfigured" else False, *found.blind)
     advice = "" if found.checks_clients else UNCHECKED_CLIENTS
-    return NewCondition("CapacityObserved", True, "Observed", _observed(found.plan.observed) + advice)
+    return NewCondition("CapacityObserved", True, "Observed", _observed(found.snapshot.plan.observed) + advice)
 
 
 def _workloads_fit(budget: Budget, found: Findings) -> NewCondition:
-    return NewCondition("WorkloadsFit", *workloads_fit(budget, found.plan))
+    return NewCondition("WorkloadsFit", *workloads_fit(budget, found.snapshot.plan))
 
 
 def _pooler_ready(budget: Budget, found: Findings) -> list[NewCondition]:

@@ -1,4 +1,7 @@
-"""A PgBouncer that the operator did not make, in front of a shop's Postgres: what `pooler.external` describes."""
+"""PgBouncers that the operator did not make, in front of a shop's Postgres: what `pooler.external` describes.
+
+The bench of modes measures two of them, tuned by hand.
+"""
 
 import asyncio
 
@@ -8,29 +11,14 @@ from tests.functional.space import Raw
 
 CONNECTIONS = 8
 NAME = "pgbouncer"
-SETTINGS = f"""\
-[databases]
-orders = host=orders-db port=5432
-[pgbouncer]
-listen_addr = *
-listen_port = 6432
-unix_socket_dir =
-auth_type = scram-sha-256
-auth_file = /etc/pgbouncer/userlist.txt
-pool_mode = transaction
-default_pool_size = {CONNECTIONS}
-max_db_connections = {CONNECTIONS}
-max_client_conn = 500
-max_prepared_statements = 200
-query_wait_timeout = 25
-"""
+PORT = 6432
 USERS = '"shop" "shop-demo"\n'
 EXTERNAL = {"mode": "External", "external": {"host": NAME, "connections": CONNECTIONS}}
 
 
 async def start_pgbouncer(shop: Shop) -> str:
-    """Start it, and return its address once it serves."""
-    await shop.space.apply(*_manifests())
+    """Start one, and return its address once it serves."""
+    await shop.space.apply(*pgbouncers(shop.space.name, 1, CONNECTIONS))
     where = ("-n", shop.space.name, f"deployment/{NAME}", "--timeout=60s")
     await asyncio.to_thread(kubectl, "rollout", "status", *where)
     (pod,) = await shop.space.all("Pod", labelSelector=f"app={NAME}")
@@ -38,44 +26,63 @@ async def start_pgbouncer(shop: Shop) -> str:
     return address
 
 
-def _manifests() -> list[Raw]:
+def pgbouncers(namespace: str, replicas: int, connections: int) -> list[Raw]:
+    """Return the manifests of PgBouncers that open at most `connections` together."""
     labels = {"app": NAME}
+    files = {"pgbouncer.ini": _settings(namespace, connections // replicas), "userlist.txt": USERS}
+    template = {"metadata": {"labels": labels}, "spec": _pod_spec()}
+    deployment = {"replicas": replicas, "selector": {"matchLabels": labels}, "template": template}
+    return [
+        {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": NAME}, "stringData": files},
+        {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {"name": NAME},
+            "spec": {"selector": labels, "ports": [{"port": PORT}]},
+        },
+        {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": NAME}, "spec": deployment},
+    ]
+
+
+def _settings(namespace: str, connections: int) -> str:
+    return f"""\
+[databases]
+orders = host=orders-db.{namespace}.svc.cluster.local port=5432
+[pgbouncer]
+listen_addr = 0.0.0.0
+listen_port = {PORT}
+unix_socket_dir =
+auth_type = scram-sha-256
+auth_file = /etc/pgbouncer/userlist.txt
+pool_mode = transaction
+default_pool_size = {connections}
+max_db_connections = {connections}
+max_client_conn = 500
+max_prepared_statements = 200
+query_wait_timeout = 25
+log_connections = 0
+log_disconnections = 0
+"""
+
+
+def _pod_spec() -> Raw:
     container = {
         "name": NAME,
         "image": "poolbudget/pgbouncer:1.24",
-        "ports": [{"containerPort": 6432}],
-        "readinessProbe": {"tcpSocket": {"port": 6432}, "periodSeconds": 1},
+        "ports": [{"containerPort": PORT}],
+        "readinessProbe": {"tcpSocket": {"port": PORT}, "periodSeconds": 1},
+        "resources": {"requests": {"cpu": "50m", "memory": "32Mi"}},
         "securityContext": {
             "allowPrivilegeEscalation": False,
             "readOnlyRootFilesystem": True,
             "capabilities": {"drop": ["ALL"]},
         },
-        "volumeMounts": [{"name": "configuration", "mountPath": "/etc/pgbouncer"}],
+        "volumeMounts": [{"name": "config", "mountPath": "/etc/pgbouncer"}],
     }
-    spec = {
+    return {
         "automountServiceAccountToken": False,
         "terminationGracePeriodSeconds": 1,
         "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
         "containers": [container],
-        "volumes": [{"name": "configuration", "configMap": {"name": NAME}}],
+        "volumes": [{"name": "config", "secret": {"secretName": NAME}}],
     }
-    return [
-        {
-            "apiVersion": "v1",
-            "kind": "ConfigMap",
-            "metadata": {"name": NAME},
-            "data": {"pgbouncer.ini": SETTINGS, "userlist.txt": USERS},
-        },
-        {
-            "apiVersion": "v1",
-            "kind": "Service",
-            "metadata": {"name": NAME},
-            "spec": {"selector": labels, "ports": [{"port": 6432}]},
-        },
-        {
-            "apiVersion": "apps/v1",
-            "kind": "Deployment",
-            "metadata": {"name": NAME},
-            "spec": {"selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels}, "spec": spec}},
-        },
-    ]

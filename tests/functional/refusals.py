@@ -5,6 +5,8 @@
 
 from typing import Any, NamedTuple
 
+from tests.functional.specs import EXTERNAL, spec, workload
+
 
 class Refusal(NamedTuple):
     """A spec, the path that is blamed, and a part of the sentence that both sides say.
@@ -16,16 +18,6 @@ class Refusal(NamedTuple):
     path: str
     says: str
     online: str = ""
-
-
-def workload(**fields: Any) -> dict[str, Any]:
-    """Return a spec of 100 connections with one workload that has `fields`."""
-    return {"maxConnections": 100, "workloads": [{"name": "api"} | fields]}
-
-
-def spec(**fields: Any) -> dict[str, Any]:
-    """Return a spec of 100 connections with one workload and `fields` of its own."""
-    return {"maxConnections": 100, "workloads": [{"name": "api"}]} | fields
 
 
 def selecting(requirement: dict[str, Any]) -> dict[str, Any]:
@@ -41,7 +33,6 @@ SAME_TARGET = "two workloads have the same target, but a controller belongs to o
 DEMAND_PAIR = "requestsPerSecond and holdMilliseconds belong together: write both, or concurrency alone"
 NEEDS_POOLER = "a workload of mode Pooled or NullPool needs a pooler"
 ALWAYS_NEEDS = "pooler.mode Always needs `database` and pooler.authSecretRef"
-EXTERNAL = {"mode": "External", "external": {"host": "pgb", "connections": 20}}
 NEEDS_CA = "VerifyCA and VerifyFull need caSecretRef"
 VARIABLE = "a variable must be letters, digits and '_', not beginning with a digit"
 BOOLEAN_OFF = 'write "Off" in quotes'
@@ -284,81 +275,4 @@ REFUSALS: dict[str, Refusal] = {
         "unknown field; did you mean minPerProcess?",
         online='unknown field "spec.workloads[0].minPerProces"',
     ),
-}
-
-ACCEPTED: dict[str, dict[str, Any]] = {
-    "the smallest useful budget": {"maxConnections": 200, "workloads": [{"name": "api"}, {"name": "worker"}]},
-    "max above maxConnections": workload(max=120),
-    "all of maxConnections": workload(max="100%"),
-    "overflow at maxPerProcess": workload(maxPerProcess=5, pool={"maxOverflow": 5}),
-    "one connection is left": spec(maxConnections=11),
-    "one name, two kinds": spec(
-        workloads=[{"name": "a"}, {"name": "b", "targetRef": {"kind": "StatefulSet", "name": "a"}}]
-    ),
-    "fields that are null count as absent": spec(updateMode=None, pooler=None) | {"database": None},
-    "a workload whose optional fields are null": workload(demand=None, max=None, pools=None),
-    "update mode Off": spec(updateMode="Off"),
-    "demand by rate and hold": workload(demand={"requestsPerSecond": 400, "holdMilliseconds": 50}),
-    "Pooled behind an external pooler": workload(mode="Pooled") | {"database": {"host": "db"}, "pooler": EXTERNAL},
-    "NullPool behind the operator's pooler": workload(mode="NullPool")
-    | {"database": {"host": "db"}, "pooler": {"authSecretRef": {"name": "users"}, "maxConnections": 2}},
-    "a pooler for all": spec(
-        database={"host": "db"}, pooler={"mode": "Always", "authSecretRef": {"name": "users"}, "maxConnections": 9}
-    ),
-    "everything": {
-        "maxConnections": 200,
-        "reservedConnections": 10,
-        "headroom": 5,
-        "database": {
-            "host": "orders-db.shop.svc",
-            "port": 5432,
-            "name": "orders",
-            "credentialsSecretRef": {"name": "orders-db-monitor"},
-            "tls": {"mode": "VerifyFull", "caSecretRef": {"name": "orders-db-ca", "key": "ca.crt"}},
-        },
-        "admission": "Available",
-        "updateMode": "Recreate",
-        "pooler": {
-            "mode": "External",
-            "poolMode": "session",
-            "external": {"host": "pgb", "port": 6432, "connections": 50, "preparedStatements": False},
-            "when": {"processesAbove": 4, "plannedAbovePercent": 50},
-        },
-        "tuning": {"mode": "Recommend"},
-        "allowedNamespaces": {
-            "from": "Selector",
-            "selector": {
-                "matchLabels": {"team": "orders"},
-                "matchExpressions": [{"key": "tier", "operator": "In", "values": ["a", "b"]}],
-            },
-        },
-        "workloads": [
-            {
-                "name": "api",
-                "targetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "api"},
-                "containers": ["app"],
-                "mode": "Direct",
-                "route": "Env",
-                "processes": 4,
-                "maxPods": 12,
-                "weight": 2,
-                "max": "50%",
-                "minPerProcess": 2,
-                "maxPerProcess": 20,
-                "extraPerPod": 1,
-                "demand": {"concurrency": 100, "headroomPercent": 10, "per": "Process"},
-                "pool": {
-                    "maxOverflow": 5,
-                    "timeoutMilliseconds": 1500,
-                    "recycleSeconds": 60,
-                    "prePing": False,
-                    "statementTimeoutMilliseconds": 5000,
-                    "commandTimeoutMilliseconds": 5000,
-                },
-                "pools": [{"name": "read", "weight": 4}, {"name": "write"}],
-                "updateMode": "Off",
-                "env": {"profile": "Default", "names": {"poolSize": "MY_POOL_SIZE"}},
-            }
-        ],
-    },
 }

@@ -10,7 +10,8 @@ import pytest
 
 from poolbudget.api.parse import parse_budget
 from poolbudget.api.v1alpha1 import API_VERSION, KIND
-from tests.functional.refusals import ACCEPTED, REFUSALS, Refusal
+from tests.functional.accepted import ACCEPTED
+from tests.functional.refusals import REFUSALS, Refusal
 
 CRD = Path(__file__).parents[2] / "crds" / "poolbudget.dev_poolbudgets.yaml"
 

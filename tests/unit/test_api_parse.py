@@ -6,7 +6,8 @@ import pytest
 
 from poolbudget.api.parse import SpecError, parse_budget
 from poolbudget.api.v1alpha1 import TargetReference
-from tests.functional.refusals import ACCEPTED, REFUSALS, Refusal
+from tests.functional.accepted import ACCEPTED
+from tests.functional.refusals import REFUSALS, Refusal
 
 
 def problems_of(manifest: dict[str, Any]) -> list[tuple[str, str]]:

@@ -28,7 +28,7 @@ def test_the_division_by_hand_is_the_largest_that_holds_for_the_peak() -> None:
 
 
 def test_the_pgbouncers_may_open_all_that_is_usable_and_no_more() -> None:
-    manifests = {manifest["kind"]: manifest for manifest in scene.pgbouncers()}
+    manifests = {manifest["kind"]: manifest for manifest in scene.PGBOUNCERS}
     settings = manifests["Secret"]["stringData"]["pgbouncer.ini"]
     (most,) = [int(line.split("=")[1]) for line in settings.splitlines() if line.startswith("max_db_connections")]
     assert most * manifests["Deployment"]["spec"]["replicas"] == USABLE

@@ -9,8 +9,8 @@ import pytest
 from poolbudget.api.v1alpha1 import WorkloadMode
 from poolbudget.planning.profiles import process_pools
 from poolbudget.planning.settings import setting_values
+from tests.unit.plan_manifests import run
 from tests.unit.planning_inputs import budget, workload
-from tests.unit.test_plan_command import run
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "poolers.md").read_text()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.test_plan_command import run
+from tests.unit.plan_manifests import run
 
 PAGE = Path(__file__).parents[2] / "docs" / "sizing.md"
 HEAD = "apiVersion: poolbudget.dev/v1alpha1\nkind: PoolBudget\nmetadata: {name: orders-db}\n"

@@ -1,72 +1,17 @@
-"""Update mode Recreate: which template is changed now, and what a workload's status says of the others."""
+"""Update mode Recreate: which workload is rolled now, why, and what the others wait for."""
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from poolbudget.api.v1alpha1 import PoolBudgetSpec, TargetReference, UpdateMode, Workload
-from poolbudget.ledger.decide import decide
+from poolbudget.api.v1alpha1 import UpdateMode, Workload
 from poolbudget.ledger.model import Pod
-from poolbudget.ledger.rollouts import Applied, Rollouts, decide_rollouts, rolled_last
-from poolbudget.planning.model import Rollout, Target, TargetKey
-from tests.unit.ledger_builders import API, ledger, plan, pods, reservation, running, snapshot, spec, target, waiting
+from poolbudget.ledger.rollouts import Applied, rolled_last
+from poolbudget.planning.model import Target
+from tests.unit.ledger_builders import API, plan, spec, waiting
+from tests.unit.rollout_builders import LARGE, NOTHING, WORKER, budget, changed, controls, decided, held, started
 
-NOW = datetime(2024, 1, 1, 1, tzinfo=UTC)
-COOLDOWN = timedelta(seconds=60)
-NOTHING = Applied({}, {}, {})
-WORKER = API._replace(workload="worker")
-
-
-def rolls(name: str = "api", **fields: Any) -> Rollout:
-    """Return the state of a labelled controller at rest whose rollout may end one pod first."""
-    labels = {"poolbudget.dev/budget": "orders", "poolbudget.dev/workload": name}
-    rest = Rollout(f"uid-{name}", 1, labels, "", 0, "", outdated=False, desired=3, pods=3, available=3, spare=1)
-    return replace(rest, **fields)
-
-
-def changed(target: Target, **fields: Any) -> Target:
-    assert target.rollout is not None
-    return replace(target, rollout=replace(target.rollout, **fields))
-
-
-def controls(name: str = "api", **fields: Any) -> Target:
-    return target(name, rollout=rolls(name, **fields))
-
-
-def held(name: str, connections: int, workload: str = "api", **fields: Any) -> Pod:
-    """Return a running pod of a Deployment named like its workload."""
-    key = TargetKey("Deployment", "shop", workload)
-    return running(name, connections, workload=API._replace(workload=workload), controller=key, **fields)
-
-
-def budget(usable: int = 16, *names: str, **fields: Any) -> PoolBudgetSpec:
-    workloads = [Workload(name=name, max_per_process=100) for name in names or ("api",)]
-    return spec(usable, **{"update_mode": UpdateMode.RECREATE, "workloads": workloads, **fields})
-
-
-def decided(
-    targets: tuple[Target, ...],
-    *shown: Pod,
-    of: PoolBudgetSpec | None = None,
-    applied: Applied = NOTHING,
-    **fields: Any,
-) -> Rollouts:
-    """Decide on a server whose ledger holds what the pods were granted."""
-    of = of or budget()
-    entries = ledger(*(reservation(p.name, p.connections, workload=p.workload) for p in shown if p.connections))
-    picture = snapshot(of, plan(of, *targets), ledger=entries, pods=pods(*shown), **fields)
-    by_key = {target.key: target for target in targets}
-    return decide_rollouts(picture, decide(picture), by_key, applied, NOW, COOLDOWN)
-
-
-def started(rollouts: Rollouts) -> tuple[str, str] | None:
-    return (rollouts.restart.workload.workload, rollouts.restart.reason) if rollouts.restart else None
-
-
-# The plan gives a pod of `api` 4 of 16 connections: three pods, and one for a rollout.
-LARGE = held("api-1", 8)
 SMALL = tuple(held(f"api-{n}", 2) for n in (1, 2, 3))
 WAITING = waiting("api-9", created="2024-01-01T00:00:00Z")
 FULL = tuple(held(f"api-{n}", 5) for n in (1, 2, 3))
@@ -189,78 +134,6 @@ def test_a_rollout_whose_first_pod_finds_no_room_is_not_begun() -> None:
     assert started(decided((controls(spare=1),), *full)) == ("api", "PlanMoved")
     overcommitted = tuple(held(f"api-{n}", 12) for n in (1, 2, 3))
     assert decided((controls(spare=1),), *overcommitted).restart is None
-
-
-def test_labels_are_not_added_where_their_pod_would_only_wait() -> None:
-    assert decided((controls(labels={}, spare=0),), elsewhere=15).restart is None
-
-
-CONTESTED: dict[str, tuple[Rollout, Applied, str]] = {
-    "a label of another budget": (
-        rolls(labels={"poolbudget.dev/budget": "billing", "poolbudget.dev/workload": "api"}),
-        NOTHING,
-        "its template has poolbudget.dev/budget=billing and needs poolbudget.dev/budget=orders",
-    ),
-    "a label of another namespace": (
-        rolls(labels={**rolls().labels, "poolbudget.dev/budget-namespace": "bank"}),
-        NOTHING,
-        "its template has poolbudget.dev/budget-namespace=bank",
-    ),
-    "labels that were taken away twice": (
-        rolls(labels={}, labelled=2),
-        NOTHING,
-        "poolbudget.dev/budget and poolbudget.dev/workload were added to its template 2 times and taken away again",
-    ),
-    "and the count of it, too": (
-        rolls(labels={}),
-        Applied({}, {"uid-api": 2}, {}),
-        "add them where the template is kept",
-    ),
-    "a template that the API server refused": (
-        rolls(labels={}),
-        Applied({}, {}, {"uid-api": ("ContestedTemplate", "another tool keeps our fields")}),
-        "another tool keeps our fields",
-    ),
-}
-
-
-@pytest.mark.parametrize(("rollout", "applied", "told"), CONTESTED.values(), ids=CONTESTED.keys())
-def test_a_template_that_is_contested_is_left_alone(rollout: Rollout, applied: Applied, told: str) -> None:
-    rollouts = decided((target(rollout=rollout),), LARGE, applied=applied)
-    assert rollouts.restart is None
-    assert rollouts.notes[API].reason == "ContestedTemplate"
-    assert told in rollouts.notes[API].message
-
-
-@pytest.mark.parametrize(("remembered", "shown", "count"), [(0, 0, 1), (1, 0, 2), (0, 1, 2), (1, 1, 2)])
-def test_how_often_labels_were_added_is_counted_by_whoever_knows(remembered: int, shown: int, count: int) -> None:
-    rollouts = decided((controls(labels={}, labelled=shown),), applied=Applied({}, {"uid-api": remembered}, {}))
-    assert rollouts.restart is not None
-    assert rollouts.restart.labelled == count
-
-
-def test_a_restart_keeps_the_count() -> None:
-    rollouts = decided((controls(labelled=1),), LARGE)
-    assert rollouts.restart is not None
-    assert rollouts.restart.labelled == 1
-
-
-def test_labels_that_are_there_again_end_the_contest() -> None:
-    assert started(decided((controls(labelled=2),), LARGE)) == ("api", "PlanMoved")
-
-
-def test_a_paused_deployment_is_labelled_and_not_rolled() -> None:
-    assert started(decided((controls(labels={}, obstacle="it is paused"),))) == ("api", "Labelled")
-    rollouts = decided((controls(obstacle="it is paused"),), LARGE)
-    assert rollouts.restart is None
-    assert rollouts.notes[API].message == "updateMode Recreate does not roll api: it is paused"
-
-
-def test_a_kind_that_keeps_its_pods_is_not_rolled() -> None:
-    one = Workload(name="api", target_ref=TargetReference(kind="ReplicaSet", name="api"))
-    rollouts = decided((target(kind="ReplicaSet"),), LARGE, of=budget(workloads=[one]))
-    assert rollouts.restart is None
-    assert rollouts.notes[API].message == "updateMode Recreate does not roll a ReplicaSet"
 
 
 def test_the_workload_that_was_rolled_last_comes_first_until_its_pods_are_replaced() -> None:

@@ -1,4 +1,4 @@
-"""How each workload reaches the server: directly or through the pooler, and why."""
+"""How each workload reaches the server: directly or through the pooler, why, and what it gets there."""
 
 from dataclasses import replace
 from typing import Any
@@ -6,19 +6,10 @@ from typing import Any
 import pytest
 
 from poolbudget.detection.podspec import parse_pod_spec
-from poolbudget.planning.model import BudgetKey, PoolerPlan, ServerPlan, Target, TargetKey
-from poolbudget.planning.plan import plan_server
+from poolbudget.planning.model import PoolerPlan, Target, TargetKey
 from poolbudget.planning.status import not_yet_supported, planned_status
 from tests.unit.planning_inputs import NAMESPACE, budget, plan, planned, target
-
-DATABASE = {"host": "db"}
-EXTERNAL = {"mode": "External", "external": {"host": "bouncer", "connections": 30}}
-OWN: dict[str, Any] = {"authSecretRef": {"name": "users"}}
-ORDERS = BudgetKey(NAMESPACE, "orders")
-
-
-def routed(name: str = "api", **fields: Any) -> dict[str, Any]:
-    return {"name": name, "processes": 1, "route": "Env", **fields}
+from tests.unit.pooler_inputs import DATABASE, EXTERNAL, ORDERS, OWN, modes_of, plan_with_own_pooler, routed, workers
 
 
 def kind(of: str) -> dict[str, Any]:
@@ -162,212 +153,6 @@ def test_a_container_that_sets_another_host_than_the_pools_is_moved() -> None:
     assert planned(result).fits
 
 
-def workers(**processes: int) -> list[dict[str, Any]]:
-    return [routed(name, processes=count, minPerProcess=1) for name, count in processes.items()]
-
-
-def of(result: ServerPlan, name: str = "orders") -> dict[str, str]:
-    return {key.workload: plan.mode for key, plan in result.workloads.items() if key.budget == name}
-
-
-MOVES: dict[str, tuple[dict[str, int], int, set[str]]] = {
-    "nothing while all fit beside what the pooler has": ({"a": 100, "b": 60}, 30, set()),
-    "the largest": ({"a": 100, "b": 60, "c": 1}, 30, {"a"}),
-    "of equals the first by name": ({"b": 80, "a": 80, "c": 1}, 30, {"a"}),
-    "one after another, until the rest fits": ({"a": 90, "b": 80, "c": 100}, 100, {"c", "a"}),
-    "everything, if it must": ({"a": 90, "b": 80, "c": 100}, 190, {"a", "b", "c"}),
-}
-
-
-@pytest.mark.parametrize(("processes", "external", "moved"), MOVES.values(), ids=MOVES.keys())
-def test_the_largest_are_moved_until_the_floors_fit(processes: dict[str, int], external: int, moved: set[str]) -> None:
-    pooler = {"mode": "External", "external": {"host": "bouncer", "connections": external}}
-    result = plan(budget(*workers(**processes), database=DATABASE, pooler=pooler), *(target(n) for n in processes))
-    assert {name for name, mode in of(result).items() if mode == "Pooled"} == moved
-    assert result.fits
-    assert result.planned <= result.usable == 190
-    for name in moved:
-        assert planned(result, name).reason == "DirectDoesNotFit"
-
-
-def test_what_is_moved_says_what_would_not_fit() -> None:
-    api = planned(plan(budget(*workers(api=200), database=DATABASE, pooler=EXTERNAL), target("api")))
-    assert api.message.endswith("; direct pools would need 200 of 160 connections at the floor")
-
-
-def test_what_cannot_be_moved_stays_and_the_next_largest_is_moved() -> None:
-    fixed, rest = routed("fixed", route="None", processes=90, minPerProcess=1), workers(a=70, b=20)
-    result = plan(budget(fixed, *rest, database=DATABASE, pooler=EXTERNAL), *(target(n) for n in ("fixed", "a", "b")))
-    assert of(result) == {"fixed": "Direct", "a": "Pooled", "b": "Direct"}
-
-
-def own(*workloads: dict[str, Any], **pooler: Any) -> ServerPlan:
-    one = budget(*workloads, database=DATABASE, pooler={**OWN, **pooler})
-    return plan(one, *(target(fields["name"]) for fields in workloads))
-
-
-POOLERS: dict[str, tuple[list[dict[str, Any]], dict[str, Any], tuple[int, int, int]]] = {
-    "a connection for each replica is set aside": (workers(api=2), {}, (2, 2, 0)),
-    "as many as declared": (workers(api=2), {"minConnections": 20}, (20, 2, 0)),
-    "as many as declared, the same for each replica": (
-        workers(api=2),
-        {"minConnections": 20, "replicas": 3},
-        (21, 3, 0),
-    ),
-    "never more than declared": (
-        workers(api=2),
-        {"minConnections": 20, "maxConnections": 20, "replicas": 3},
-        (18, 3, 0),
-    ),
-    "what everything behind it can use": (workers(api=2), {"mode": "Always"}, (40, 2, 40)),
-    "what is left, the same for each replica": (workers(api=200), {"replicas": 3}, (189, 3, 4_000)),
-    "its most": (workers(api=200), {"maxConnections": 51}, (50, 2, 4_000)),
-}
-
-
-@pytest.mark.parametrize(("workloads", "pooler", "expected"), POOLERS.values(), ids=POOLERS.keys())
-def test_the_connections_of_an_own_pooler(
-    workloads: list[dict[str, Any]], pooler: dict[str, Any], expected: tuple[int, int, int]
-) -> None:
-    found = own(*workloads, **pooler).poolers[ORDERS]
-    assert (found.connections, found.replicas, found.clients) == expected
-    assert (found.host, found.port, found.external) == ("orders-pooler.shop.svc", 6432, False)
-
-
-def test_a_pooler_is_divided_with_like_the_direct_pools_of_what_is_behind_it() -> None:
-    """36 processes behind it and 9 beside it: it gets four times as much as these."""
-    result = own(*workers(moved=36, direct=9), when={"processesAbove": 35})
-    assert planned(result, "direct").planned == 9 * 4
-    assert result.poolers[ORDERS].connections == 190 - 9 * 4
-
-
-def test_no_pooler_is_set_aside_for_what_cannot_be_moved() -> None:
-    result = own(routed("api", route="None"), routed("other", mode="Direct"))
-    assert (result.poolers, result.needed) == ({}, 4)
-
-
-def test_direct_pools_grow_only_beside_what_is_set_aside() -> None:
-    result = own(*workers(api=19), minConnections=100)
-    assert (planned(result).planned, result.planned) == (4 * 19, 176)
-
-
-PERCENT: dict[str, tuple[int, dict[str, str]]] = {
-    "nothing below it": (100, {"a": "Direct", "b": "Direct", "c": "Direct"}),
-    "the largest first": (60, {"a": "Direct", "b": "Direct", "c": "Pooled"}),
-    "until below": (20, {"a": "Pooled", "b": "Direct", "c": "Pooled"}),
-    "all": (0, {"a": "Pooled", "b": "Pooled", "c": "Pooled"}),
-}
-
-
-@pytest.mark.parametrize(("percent", "modes"), PERCENT.values(), ids=PERCENT.keys())
-def test_what_direct_pools_are_planned_with_moves_the_largest(percent: int, modes: dict[str, str]) -> None:
-    most = {"maxPerProcess": 10}
-    declared = [fields | most for fields in workers(a=3, b=2, c=10)]
-    when = {"when": {"plannedAbovePercent": percent}}
-    result = plan(budget(*declared, database=DATABASE, pooler=EXTERNAL | when), *(target(n) for n in "abc"))
-    assert of(result) == modes
-    direct = sum(w.planned for w in result.workloads.values())
-    assert direct * 100 <= percent * result.usable
-    assert {w.reason for w in result.workloads.values() if w.mode == "Pooled"} <= {"PlannedAbovePercent"}
-
-
-def test_a_trigger_counts_the_pools_of_its_own_budget() -> None:
-    small = budget(
-        *workers(a=1), name="small", database=DATABASE, pooler=EXTERNAL | {"when": {"plannedAbovePercent": 20}}
-    )
-    large = budget({"name": "b", "processes": 8}, name="large", created="2", database=DATABASE)
-    result = plan_server([small, large], dict([target("a"), target("b")]), None)
-    assert of(result, "small") == {"a": "Direct"}
-
-
-def messages(workloads: list[dict[str, Any]], pooler: dict[str, Any], **spec: Any) -> str:
-    one = budget(*workloads, **{"database": DATABASE, "pooler": pooler, **spec})
-    result = plan(one, *(target(fields["name"]) for fields in workloads))
-    (message,) = {w.message for w in result.workloads.values()}
-    assert not result.fits
-    assert result.poolers == {}
-    return message
-
-
-@pytest.mark.parametrize(
-    ("workloads", "pooler", "message"),
-    [
-        pytest.param(
-            [{"name": "a", "processes": 100}],
-            EXTERNAL,
-            "orders would need 230 of 190 connections at the floor, 40 too many: lower replicas, processes or "
-            "minPerProcess, or raise maxConnections; or set `route: Env` of a, to be moved behind the pooler",
-            id="a route",
-        ),
-        pytest.param(
-            [{"name": "a", "processes": 100}],
-            OWN,
-            "or set `route: Env` of a, to be moved behind the pooler",
-            id="a route, where nothing is behind the pooler yet",
-        ),
-        pytest.param(
-            [routed("a", processes=100)],
-            {},
-            "a would be moved behind a pooler: set pooler.authSecretRef",
-            id="credentials",
-        ),
-        pytest.param(
-            [routed("a", processes=60), {"name": "b", "processes": 90}, {"name": "c", "processes": 5}],
-            OWN,
-            "would need 192 of 190 connections at the floor with a behind the pooler, 2 too many: lower replicas, "
-            "processes or minPerProcess, or raise maxConnections; or set `route: Env` of b, c, to be moved",
-            id="a route for more",
-        ),
-    ],
-)
-def test_what_does_not_fit_says_what_would_be_moved_with(
-    workloads: list[dict[str, Any]], pooler: dict[str, Any], message: str
-) -> None:
-    assert message in messages(workloads, pooler)
-
-
-@pytest.mark.parametrize(
-    ("workloads", "pooler"),
-    [
-        pytest.param([{"name": "a", "processes": 100}], {"mode": "Never"}, id="without a pooler"),
-        pytest.param([{"name": "a", "processes": 100}], {}, id="with neither route nor credentials"),
-        pytest.param(
-            [{"name": "a", "processes": 100, "mode": "Direct"}, {"name": "b", "processes": 1}],
-            OWN,
-            id="where the rest would not fit either",
-        ),
-    ],
-)
-def test_no_move_is_promised_that_would_not_help(workloads: list[dict[str, Any]], pooler: dict[str, Any]) -> None:
-    message = messages(workloads, pooler)
-    assert "pooler" not in message
-
-
-def test_credentials_without_a_server_to_go_back_to_are_not_enough() -> None:
-    assert "set `database` and pooler.authSecretRef" in messages([routed("a", processes=100)], {}, database=None)
-
-
-def test_a_younger_budget_that_does_not_fit_moves_nothing_of_the_older() -> None:
-    old = budget(*workers(a=100), name="old", created="1", database=DATABASE, pooler=EXTERNAL)
-    for maximum in (200, 50):
-        young = budget(
-            {"name": "b", "processes": 90}, name="young", created="2", maxConnections=maximum, database=DATABASE
-        )
-        result = plan_server([young, old], dict([target("a"), target("b")]), None)
-        assert of(result, "old") == {"a": "Direct"}
-        assert result.conflicts | {young.key} == {young.key}
-        assert not planned(result, "b", "young").fits
-        assert result.poolers.keys() == {old.key}
-
-
-def test_a_younger_budget_that_fits_with_what_is_moved_moves_it() -> None:
-    old = budget(*workers(a=100), name="old", created="1", database=DATABASE, pooler=EXTERNAL)
-    young = budget({"name": "b", "processes": 75}, name="young", created="2", database=DATABASE)
-    result = plan_server([young, old], dict([target("a"), target("b")]), None)
-    assert (of(result, "old"), of(result, "young")) == ({"a": "Pooled"}, {"b": "Direct"})
-    assert result.fits
-
-
 SAFE: dict[str, tuple[dict[str, Any], int | None]] = {
     "the server sets no bound behind a pooler": ({}, None),
     "max does": ({"max": 90}, 45),
@@ -376,12 +161,12 @@ SAFE: dict[str, tuple[dict[str, Any], int | None]] = {
 
 @pytest.mark.parametrize(("fields", "safe"), SAFE.values(), ids=SAFE.keys())
 def test_safe_max_replicas_behind_a_pooler(fields: dict[str, Any], safe: int | None) -> None:
-    assert planned(own(routed("api", mode="Pooled", **fields))).safe_max_replicas == safe
+    assert planned(plan_with_own_pooler(routed("api", mode="Pooled", **fields))).safe_max_replicas == safe
 
 
 def test_safe_max_replicas_beside_a_pooler_are_those_that_stay_direct() -> None:
-    result = own(*workers(api=1, moved=170, other=20))
-    assert of(result) == {"api": "Direct", "moved": "Pooled", "other": "Direct"}
+    result = plan_with_own_pooler(*workers(api=1, moved=170, other=20))
+    assert modes_of(result) == {"api": "Direct", "moved": "Pooled", "other": "Direct"}
     assert planned(result).safe_max_replicas == 190 - 2 - 20
 
 

@@ -14,7 +14,7 @@ import yaml
 from poolbudget.cli.compare import pair
 from poolbudget.cli.documents import Problem
 from poolbudget.cli.github import command
-from tests.unit.test_plan_command import API, BUDGET, run
+from tests.unit.plan_manifests import API, BUDGET, run
 
 ROOT = Path(__file__).parents[2]
 MORE = API.replace("replicas: 4", "replicas: 6")

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from tests.unit.test_plan_command import API, planned, run
+from tests.unit.plan_manifests import API, planned, run
 
 BUDGET = """
 apiVersion: poolbudget.dev/v1alpha1

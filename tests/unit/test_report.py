@@ -45,8 +45,8 @@ def test_a_server_that_does_not_notice_vanished_clients_is_named(checks: bool, a
 def observed_message(checks_clients: bool) -> str:
     api = target()
     plan = plan_server([Budget(BUDGET, spec())], {api.key: api}, Observed(16, 0))
-    decision = decide(snapshot(spec(), plan, ledger=ledger(reservation()), pods=pods(running())))
-    found = Findings(plan, decision, pods(running()), None, (), (), 0, None, checks_clients)
+    picture = snapshot(spec(), plan, ledger=ledger(reservation()), pods=pods(running()))
+    found = Findings(picture, decide(picture), None, checks_clients=checks_clients)
     return next(c.message for c in conditions(Budget(BUDGET, spec()), found) if c.type == "CapacityObserved")
 
 
@@ -55,9 +55,8 @@ def findings(server: ServerPlan, shown: Sequence[Pod], sessions: Sessions | None
     held = ledger(*(reservation(pod.name, pod.connections) for pod in shown if pod.connections is not None))
     books = audit(held, pods(*shown), sessions) if sessions else None
     exceeding = books.exceeding if books else ()
-    decision = decide(snapshot(SPEC, server, ledger=held, pods=pods(*shown)))
-    unscheduled = fields.pop("unscheduled", ())
-    return Findings(server, decision, pods(*shown), books, exceeding, unscheduled, 0, None, **fields)
+    picture = snapshot(SPEC, server, ledger=held, pods=pods(*shown))
+    return Findings(picture, decide(picture), books, exceeding, **fields)
 
 
 def status_of(server: ServerPlan, *shown: Pod, budget: PoolBudgetSpec = SPEC, **fields: Any) -> WorkloadStatus:

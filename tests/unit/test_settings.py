@@ -31,20 +31,24 @@ def values(
     return found
 
 
+DIRECT = {
+    "DB_POOL_SIZE": "5",
+    "DB_MAX_OVERFLOW": "3",
+    "DB_POOL_CLASS": "AsyncAdaptedQueuePool",
+    "DB_POOL_MIN_SIZE": "1",
+    "DB_POOL_MAX_SIZE": "8",
+    "DB_POOL_TIMEOUT": "30",
+    "DB_POOL_RECYCLE": "1800",
+    "DB_POOL_PRE_PING": "true",
+    "DB_STATEMENT_CACHE_SIZE": "100",
+    "DB_PREPARED_STATEMENT_CACHE_SIZE": "100",
+    "DB_APPLICATION_NAME": "shop/api",
+}
+"""A share of 8, of which 3 may be overflow."""
+
+
 def test_the_settings_of_the_default_profile() -> None:
-    assert values(pool={"maxOverflow": 3}) == {
-        "DB_POOL_SIZE": "5",
-        "DB_MAX_OVERFLOW": "3",
-        "DB_POOL_CLASS": "AsyncAdaptedQueuePool",
-        "DB_POOL_MIN_SIZE": "1",
-        "DB_POOL_MAX_SIZE": "8",
-        "DB_POOL_TIMEOUT": "30",
-        "DB_POOL_RECYCLE": "1800",
-        "DB_POOL_PRE_PING": "true",
-        "DB_STATEMENT_CACHE_SIZE": "100",
-        "DB_PREPARED_STATEMENT_CACHE_SIZE": "100",
-        "DB_APPLICATION_NAME": "shop/api",
-    }
+    assert values(pool={"maxOverflow": 3}) == DIRECT
 
 
 CHANGED: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
@@ -105,37 +109,18 @@ BEHIND_A_POOLER: dict[str, tuple[WorkloadMode, dict[str, Any], dict[str, str]]] 
     "Pooled": (
         WorkloadMode.POOLED,
         {"preparedStatements": True},
-        {
-            "DB_POOL_SIZE": "8",
-            "DB_MAX_OVERFLOW": "0",
-            "DB_POOL_CLASS": "AsyncAdaptedQueuePool",
-            "DB_POOL_MIN_SIZE": "1",
-            "DB_POOL_MAX_SIZE": "8",
-            "DB_POOL_TIMEOUT": "30",
-            "DB_POOL_RECYCLE": "1800",
-            "DB_POOL_PRE_PING": "true",
-            "DB_STATEMENT_CACHE_SIZE": "100",
-            "DB_PREPARED_STATEMENT_CACHE_SIZE": "100",
-            "DB_APPLICATION_NAME": "shop/api",
-            "DB_HOST": "bouncer",
-            "DB_PORT": "6432",
-        },
+        {**DIRECT, "DB_POOL_SIZE": "8", "DB_MAX_OVERFLOW": "0", "DB_HOST": "bouncer", "DB_PORT": "6432"},
     ),
     "NullPool": (
         WorkloadMode.NULL_POOL,
         {"port": 6000},
         {
+            **DIRECT,
             "DB_POOL_SIZE": "1",
             "DB_MAX_OVERFLOW": "0",
             "DB_POOL_CLASS": "NullPool",
-            "DB_POOL_MIN_SIZE": "1",
             "DB_POOL_MAX_SIZE": "1",
-            "DB_POOL_TIMEOUT": "30",
-            "DB_POOL_RECYCLE": "1800",
             "DB_POOL_PRE_PING": "false",
-            "DB_STATEMENT_CACHE_SIZE": "100",
-            "DB_PREPARED_STATEMENT_CACHE_SIZE": "100",
-            "DB_APPLICATION_NAME": "shop/api",
             "DB_HOST": "bouncer",
             "DB_PORT": "6000",
         },

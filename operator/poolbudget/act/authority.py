@@ -1,6 +1,6 @@
 """Certificates of the webhook and of poolers as values: what is held, and which step is next. No I/O; time comes in.
 
-`act.certificates` reads what is held, asks `next_step`, and carries the step out.
+`act.certificates` (webhook) and `act.pooler_secret` read what is held, ask `next_step`, and carry the step out.
 """
 
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""PgBouncer's console: commands to one process, as the operator's own user. Used by `act.pooler`.
+"""PgBouncer's console: commands to one process, as the operator's own user. Used by `act.pooler_pods`.
 
 It speaks the simple protocol alone, which asyncpg uses for a statement without arguments; such a statement returns no
 rows, so the console is told things and not asked.

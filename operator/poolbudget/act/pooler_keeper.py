@@ -74,13 +74,12 @@ class Keeper:
         self._problem: Unobservable | None = None
         self.state = PoolerState(None, "Starting", "the pooler has not been looked at yet")
 
-    def want(self, wish: Wish) -> PoolerState:
+    def want(self, wish: Wish) -> None:
         """Take in what the pooler is to be; what was proven of another amount holds no longer."""
         before, self._wish = self._wish, wish
         if before is None or not _is_same_amount(before, wish):
             self.state = replace(self.state, least=None)
             self._changed.set()
-        return self.state
 
     async def run(self) -> None:
         """Bring about what is wanted, for ever; a failure is shown and tried again."""

@@ -1,4 +1,4 @@
-"""The Secret of a pooler: users, key and certificate, and the console's password. Kept by `act.pooler`.
+"""The Secret of a pooler: users, key and certificate, and the console's password. Kept by `act.pooler_keeper`.
 
 The Secret that the user names is only read. Ours is written only over what was read, as another operator may be at it.
 """
@@ -76,7 +76,7 @@ async def keep_secret(kube: Kube, pooler: Pooler, now: datetime) -> Material:
     material = Material(password, held, users, login, server_authority)
     data = material.to_data()
     if stored is None:
-        await kube.post(_path(pooler, ""), secret(pooler, data))
+        await kube.post(_collection(pooler), secret(pooler, data))
     elif stored.get("data") != data:
         await kube.put(_path(pooler), {**stored, "data": data})
     return material
@@ -131,6 +131,9 @@ def _kept(stored: Mapping[str, Any] | None, pooler: Pooler, now: datetime) -> tu
     return password, held if step is Step.REST else CHANGES[step](held, pooler.hosts, now, VALIDITY)
 
 
-def _path(pooler: Pooler, name: str | None = None) -> str:
-    found = pooler.name if name is None else name
-    return f"/api/v1/namespaces/{pooler.budget.key.namespace}/secrets/{found}".rstrip("/")
+def _collection(pooler: Pooler) -> str:
+    return f"/api/v1/namespaces/{pooler.budget.key.namespace}/secrets"
+
+
+def _path(pooler: Pooler) -> str:
+    return f"{_collection(pooler)}/{pooler.name}"

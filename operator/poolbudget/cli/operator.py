@@ -4,6 +4,8 @@ import asyncio
 import logging
 import os
 import sys
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import click
 
@@ -14,33 +16,25 @@ from poolbudget.main import Options, run
 
 log = logging.getLogger(__name__)
 
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def _timer(name: str, default: str, help_text: str) -> Callable[[Function], Function]:
+    return click.option(name, type=Duration(), default=default, show_default=True, help=help_text)
+
 
 @click.command(short_help="Run the operator.")
 @click.option("--namespace", required=True, help="Where the ledgers, the lease and the webhook's certificates live.")
 @click.option("--kubeconfig", type=click.Path(exists=True, dir_okay=False), help="Default: the pod's service account.")
 @click.option("--health-port", default=8080, show_default=True, help="Port of /healthz, /readyz and /metrics.")
-@click.option("--lease-duration", type=Duration(), default="15s", show_default=True, help="Of the leader's Lease.")
-@click.option(
-    "--settle-time",
-    type=Duration(),
-    default="10s",
-    show_default=True,
-    help="How long the database must show no session of a pod that vanished.",
-)
-@click.option(
+@_timer("--lease-duration", "15s", "Of the leader's Lease.")
+@_timer("--settle-time", "10s", "How long the database must show no session of a pod that vanished.")
+@_timer(
     "--cooldown",
-    type=Duration(),
-    default="60s",
-    show_default=True,
-    help="Between two rollouts of a server, and how long a pod waits, or has no node, before others make way.",
+    "60s",
+    "Between two rollouts of a server, and how long a pod waits, or has no node, before others make way.",
 )
-@click.option(
-    "--stabilization",
-    type=Duration(),
-    default="300s",
-    show_default=True,
-    help="How long direct pools must fit amply before a workload comes back from a pooler.",
-)
+@_timer("--stabilization", "300s", "How long direct pools must fit amply before a workload comes back from a pooler.")
 @click.option(
     "--pooler-image",
     default="poolbudget/pgbouncer:1.24",

@@ -14,7 +14,7 @@ from poolbudget.ledger.model import MOST_ENTRIES, Decision, Grant, Ledger, Pod, 
 from poolbudget.ledger.release import Boots, Evidence, Sessions, keep_what_may_live, restore_what_was_granted
 from poolbudget.ledger.room import Room
 from poolbudget.ledger.shortage import Shortage
-from poolbudget.ledger.triage import Namespaces, Verdict, triage
+from poolbudget.ledger.triage import NamespaceLabels, Verdict, triage
 from poolbudget.ledger.unmanaged import Charge, UnmanagedPod
 from poolbudget.planning.model import BudgetKey, ServerPlan, WorkloadKey
 from poolbudget.planning.poolers import endpoint
@@ -41,10 +41,15 @@ class Snapshot:
     gone: Mapping[str, Pod | None]
     sessions: Sessions | None
     elsewhere: int
-    namespaces: Namespaces = field(default_factory=dict)
+    namespaces: NamespaceLabels = field(default_factory=dict)
     boots: Boots = field(default_factory=dict)
     unmanaged: tuple[Charge, ...] = ()
     rolled: WorkloadKey | None = None
+
+    @property
+    def beside_grants(self) -> int:
+        """What is charged beside grants and poolers: to unmanaged pods, and for sessions that nothing covers."""
+        return sum(charge.connections for charge in self.unmanaged) + self.elsewhere
 
 
 def decide(snapshot: Snapshot) -> Decision:

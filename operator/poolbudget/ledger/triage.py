@@ -12,7 +12,7 @@ from poolbudget.planning.model import BudgetKey
 from poolbudget.planning.selectors import selects
 from poolbudget.planning.settings import annotation_key, setting_names
 
-Namespaces = Mapping[str, Mapping[str, str]]
+NamespaceLabels = Mapping[str, Mapping[str, str]]
 """The labels of those namespaces that a selector has to be asked about, by name."""
 
 
@@ -24,7 +24,7 @@ class Verdict(Enum):
     SIZE = "find room for it"
 
 
-def triage(pod: Pod, specs: Mapping[BudgetKey, PoolBudgetSpec], namespaces: Namespaces) -> Verdict | Wait:
+def triage(pod: Pod, specs: Mapping[BudgetKey, PoolBudgetSpec], namespaces: NamespaceLabels) -> Verdict | Wait:
     """Judge one waiting pod by the budget that it names."""
     spec = specs[pod.workload.budget_key]
     workload = next((w for w in spec.workloads if w.name == pod.workload.workload), None)
@@ -60,7 +60,7 @@ def triage(pod: Pod, specs: Mapping[BudgetKey, PoolBudgetSpec], namespaces: Name
     return Wait(pod, "SettingsChanged", f"the workload {said}: delete the pod and create it anew")
 
 
-def _is_allowed(pod: Pod, spec: PoolBudgetSpec, namespaces: Namespaces) -> bool:
+def _is_allowed(pod: Pod, spec: PoolBudgetSpec, namespaces: NamespaceLabels) -> bool:
     if pod.namespace == pod.workload.namespace or spec.allowed_namespaces.from_ == "All":
         return True
     selector = spec.allowed_namespaces.selector

@@ -1,4 +1,4 @@
-"""What the API server shows of a budget's pooler, and whether it serves: called by `act.pooler`.
+"""What the API server shows of a budget's pooler, and whether it serves: called by `act.pooler_keeper`.
 
 PgBouncer tells a client what Postgres told it, so one query as the role that looks up secrets tries the whole way: the
 pooler's port, its login at the server, and the function. What hangs instead (TLS) is asked for at the server itself.

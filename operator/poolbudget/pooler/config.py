@@ -1,7 +1,7 @@
 """What PgBouncer of one budget reads: `pgbouncer.ini`, the list of users, and the limits that may change at any time.
 
-`pooler.objects` puts the files into the manifests; `act.pooler` sets the limits of running pods over the console. The
-names and meanings are those of https://www.pgbouncer.org/config.html (1.24).
+`pooler.objects` puts the files into the manifests; `act.pooler_pods` sets the limits of running pods over the console.
+The names and meanings are those of https://www.pgbouncer.org/config.html (1.24).
 """
 
 import re

@@ -1,8 +1,8 @@
-"""The Kubernetes objects of one budget's pooler, as values. `act.pooler` applies them.
+"""The Kubernetes objects of one budget's pooler, as values. `act.pooler_keeper` applies them.
 
 The pods carry no label of a budget, so that nothing holds them back: they start while the operator is away. What a pod
-may open at the server comes with its annotation, which `act.pooler` changes in place and which the kubelet shows to
-PgBouncer at once, also after a crash; a ConfigMap would show an old number for a minute.
+may open at the server comes with its annotation, which `act.pooler_pods` changes in place and which the kubelet shows
+to PgBouncer at once, also after a crash; a ConfigMap would show an old number for a minute.
 """
 
 import json
@@ -87,7 +87,7 @@ def secret(pooler: Pooler, data: Mapping[str, str]) -> Manifest:
 def stateful_set(pooler: Pooler, replicas: int, limits: Limits) -> Manifest:
     """Return the StatefulSet: never two pods of one ordinal, so that replicas x limit is the most that it opens.
 
-    OnDelete: a limit is no reason to replace pods, and `act.pooler` replaces them for any other, one after another.
+    OnDelete: a limit is no reason to replace pods, and `act.pooler_pods` replaces them for any other, one by one.
     """
     spec = _pod_spec(pooler, replicas)
     seen = json.dumps([spec, pgbouncer_ini(pooler.budget.spec)], sort_keys=True)
@@ -170,11 +170,7 @@ def _sources(pooler: Pooler) -> list[Manifest]:
         {"configMap": {"name": pooler.name, "items": [_item("pgbouncer.ini", "pgbouncer.ini")]}},
         {"secret": {"name": pooler.name, "items": files}},
         {"downwardAPI": {"items": [limits]}},
-        *(
-            [{"secret": {"name": authority.name, "items": [_item(authority.key, "server-ca.crt")]}}]
-            if authority
-            else []
-        ),
+        *([_authority(authority)] if authority else []),
     ]
 
 

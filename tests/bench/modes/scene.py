@@ -10,11 +10,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from tests.bench.modes.arms import FEW_PODS, MAX_CONNECTIONS, RESERVED, SURGE_PODS, Arm
+from tests.bench.modes.arms import FEW_PODS, MAX_CONNECTIONS, RESERVED, SURGE_PODS, USABLE, Arm
 from tests.chaos.scene import REFUSED, rendered, server
 from tests.e2e.database import Shop, labels
+from tests.e2e.pgbouncer import pgbouncers
 from tests.functional.cluster import budget, eventually, kubectl
 from tests.functional.space import Raw, Space
 
@@ -29,7 +28,7 @@ SERVER: Mapping[str, Any] = {
     },
 }
 """What every budget of the bench says of the server."""
-PGBOUNCER = Path(__file__).with_name("pgbouncer.yaml")
+PGBOUNCERS = pgbouncers(NAMESPACE, 2, USABLE)
 APPLICATION = Path(__file__).with_name("application.py")
 TOOLS = {"generator": ("shop", "300m"), "sampler": ("postgres", "100m")}
 """The pods in which the programs of a measurement run, as whom these log in, and what of a processor is theirs."""
@@ -63,7 +62,7 @@ async def in_place(shop: Shop, arm: Arm) -> AsyncIterator[None]:
     """The application runs with few pods as the arm has it; afterwards no connection of it is left."""
     space = shop.space
     if arm.pgbouncers:
-        await space.apply(*pgbouncers())
+        await space.apply(*PGBOUNCERS)
         await shop.ready("pgbouncer")
     if arm.budget is not None:
         await space.apply(budget(NAMESPACE, **SERVER, **arm.budget))
@@ -76,11 +75,6 @@ async def in_place(shop: Shop, arm: Arm) -> AsyncIterator[None]:
     await asyncio.to_thread(kubectl, "delete", "-n", NAMESPACE, "replicasets,pods", of_arm, "--grace-period=1")
     await space.forget()
     await asyncio.to_thread(eventually, lambda: psql(BACKENDS) == "0", "no backend of the application is left")
-
-
-def pgbouncers() -> list[Raw]:
-    """Return the manifests of the two PgBouncers."""
-    return list(yaml.safe_load_all(PGBOUNCER.read_text()))
 
 
 def routes() -> Raw:
