@@ -16,11 +16,12 @@ STATEMENT_TIMEOUT = "; behind a pooler set statement_timeout with ALTER ROLE ...
 
 def direct(sized: Sized, share: int, safe: int | None) -> WorkloadPlan:
     """Return the plan of a workload whose processes get `share` connections each at the server."""
-    message = f"{_each(sized)} gets {sized.possible(share)} connections{_among(sized)}, {_why(sized, share)}"
+    possible, why = sized.possible(share), _why(sized, share)
+    message = f"{_each(sized)} gets {possible} connections{_among(sized)}, {why}"
     reason = "Overridden" if sized.own.pools else sized.stance.reason
     message = sized.own.added_to(message) + (f"; {sized.stance.why}" if sized.stance.why else "")
     mode = WorkloadMode.DIRECT
-    return _plan(sized, mode, reason, message, share=sized.possible(share), fits=True, safe=safe)
+    return _plan(sized, mode, reason, message, share=possible, fits=True, safe=safe)
 
 
 def behind_pooler(
@@ -72,7 +73,7 @@ def _plan(
     safe: int | None,
     clear_since: datetime | None = None,
 ) -> WorkloadPlan:
-    workload = sized.workload
+    workload, target = sized.workload, sized.target
     clients_per_pod = sized.processes * share + workload.extra_per_pod
     per_pod = clients_per_pod if mode is WorkloadMode.DIRECT else 0
     return WorkloadPlan(
@@ -85,7 +86,7 @@ def _plan(
         processes=sized.processes,
         steady=sized.steady,
         peak=sized.peak,
-        desired=sized.desired,
+        desired=target.desired if target else 0,
         floor=sized.claim.floor,
         share=share,
         pools=process_pools(workload, share, sized.own.pools, mode),
@@ -93,7 +94,7 @@ def _plan(
         clients_per_pod=clients_per_pod,
         planned=sized.peak * per_pod if fits else 0,
         safe_max_replicas=safe,
-        revision=sized.revision,
-        exceeding=exceeding(sized.wishes, workload.max_pods, safe, fits=fits),
+        revision=target.revision if target else None,
+        exceeding=exceeding(target, workload.max_pods, safe, fits=fits),
         clear_since=clear_since,
     )
