@@ -6,12 +6,11 @@
 from datetime import datetime
 
 from poolbudget.api.v1alpha1 import WorkloadMode
+from poolbudget.detection.startup import refused_settings
 from poolbudget.planning.model import WorkloadPlan
 from poolbudget.planning.profiles import effects, process_pools
 from poolbudget.planning.replicas import exceeding
 from poolbudget.planning.sizing import Sized
-
-STATEMENT_TIMEOUT = "; behind a pooler set statement_timeout with ALTER ROLE ... SET, not when connecting"
 
 
 def direct(sized: Sized, share: int, safe: int | None) -> WorkloadPlan:
@@ -34,8 +33,7 @@ def behind_pooler(
     share = sized.possible(sized.claim.ceiling)
     has = "a pool of" if mode is WorkloadMode.POOLED else "no pool and at most"
     message = f"{_each(sized)} has {has} {share} connections to the pooler{_among(sized)}, "
-    message = sized.own.added_to(f"{message}{_why(sized, share)}; {why}")
-    message += STATEMENT_TIMEOUT if sized.workload.pool.statement_timeout_milliseconds is not None else ""
+    message = "; ".join([sized.own.added_to(f"{message}{_why(sized, share)}; {why}"), *_refused_settings(sized)])
     return _plan(sized, mode, reason, message, share=share, fits=True, safe=safe, clear_since=clear_since)
 
 
@@ -60,6 +58,17 @@ def _why(sized: Sized, share: int) -> str:
     if share < sized.possible(sized.claim.ceiling):
         return "its part of what is usable"
     return f"limited by {min(sized.limits, key=lambda name: sized.limits[name])}"
+
+
+def _refused_settings(sized: Sized) -> list[str]:
+    """Return what to write instead of settings that a pooler does not take in when a client connects."""
+    declared = sized.workload.pool.statement_timeout_milliseconds is not None
+    found = [("statement_timeout", "when connecting")] if declared else []
+    template = sized.target.template if sized.target else None
+    for container in template.targets(sized.workload.containers) if template else ():
+        for variable, names in refused_settings(container).items():
+            found.append((" and ".join(names), f"in {variable} of container {container.name}"))
+    return [f"behind a pooler set {names} with ALTER ROLE ... SET, not {where}" for names, where in found]
 
 
 def _plan(
