@@ -58,7 +58,8 @@ async def reconcile(server: Server) -> None:
     # 1. Observe: the ledger, pods and controllers, and last the database.
     budgets = tuple(sorted(server.budgets.values(), key=lambda budget: (budget.created, budget.key)))
     ledger = await server.ledger.read()
-    seen = await server.gatherer.gather(budgets, ledger, server.ledger.capacity)
+    pooling = pooler_pods(server.poolers.states(server.ledger.poolers))
+    seen = await server.gatherer.gather(budgets, ledger, server.ledger.capacity, pooling)
     namespaces = await server.namespaces.labels(budgets, seen.pods.values())
 
     # 2. Plan: divide what is usable among the workloads; poolers keep what they may still hold.

@@ -17,7 +17,7 @@ from poolbudget.ledger.release import Evidence, keep_what_may_live
 from poolbudget.metrics import ROUND_FAILURES
 from poolbudget.planning.model import Budget, BudgetKey, TargetKey
 from poolbudget.planning.plan import server_key
-from poolbudget.pooler.charges import charges, proven
+from poolbudget.pooler.charges import charges, pooler_pods, proven
 from poolbudget.reconcile import Server, reconcile
 
 log = logging.getLogger(__name__)
@@ -154,7 +154,8 @@ async def _drain(server: Server) -> None:
     """Release what ends at a server that no budget names any more: pods of a deleted budget still run."""
     ledger, held = await server.ledger.read(), server.ledger.poolers
     if ledger or held:
-        seen = await server.gatherer.gather((), ledger, server.ledger.capacity)
+        pooling = pooler_pods(server.poolers.states(held))
+        seen = await server.gatherer.gather((), ledger, server.ledger.capacity, pooling)
         evidence = Evidence(seen.pods, seen.gone, seen.boots, seen.sessions)
         charged = charges(held, {}, proven(server.poolers.states(held)), room=0)
         await server.ledger.write(keep_what_may_live(ledger, evidence), poolers=charged)

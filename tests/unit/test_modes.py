@@ -116,9 +116,34 @@ def test_what_a_workload_without_a_pool_gets() -> None:
     assert "its process of a pod has no pool and at most 5 connections to the pooler, limited by demand" in api.message
 
 
-def test_a_statement_timeout_is_not_sent_through_a_pooler() -> None:
-    timeout = routed(mode="Pooled", pool={"statementTimeoutMilliseconds": 5_000})
-    assert "ALTER ROLE" in planned(plan(budget(timeout, database=DATABASE, pooler=EXTERNAL), pods())).message
+OPTIONS = {"name": "PGOPTIONS", "value": "-c jit=off -c work_mem=64MB"}
+TIMEOUT = {"pool": {"statementTimeoutMilliseconds": 5_000}}
+REFUSED: dict[str, tuple[dict[str, Any], list[dict[str, str]], str]] = {
+    "nothing": ({}, [], "; as mode Pooled says"),
+    "a timeout of the spec": (
+        TIMEOUT,
+        [],
+        "; behind a pooler set statement_timeout with ALTER ROLE ... SET, not when ",
+    ),
+    "of a container": (
+        {},
+        [OPTIONS],
+        "set jit and work_mem with ALTER ROLE ... SET, not in PGOPTIONS of container app",
+    ),
+}
+
+
+@pytest.mark.parametrize(("fields", "env", "said"), REFUSED.values(), ids=REFUSED.keys())
+def test_settings_that_a_pooler_refuses_belong_to_the_role(
+    fields: dict[str, Any], env: list[dict[str, str]], said: str
+) -> None:
+    key, deployment = pods()
+    template = parse_pod_spec({"spec": {"containers": [{"name": "app", "env": env}]}})
+    one = (key, replace(deployment, template=template))
+    message = planned(plan(budget(routed(mode="Pooled", **fields), database=DATABASE, pooler=EXTERNAL), one)).message
+    assert said in message
+    assert ("ALTER ROLE" in message) is bool(fields or env)
+    assert "ALTER ROLE" not in planned(plan(budget(routed(**fields), database=DATABASE), one)).message
 
 
 SET_ITSELF = {"name": "app", "env": [{"name": "DB_HOST", "value": "db"}]}

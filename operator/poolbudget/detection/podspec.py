@@ -50,11 +50,12 @@ class PodSpec:
 
         A name that the pod does not have is left out: the caller compares the lengths.
         """
-        everything = (*self.containers, *self.sidecars, *self.init_containers)
         if names is not None:
+            everything = (*self.containers, *self.sidecars, *self.init_containers)
             return tuple(c for c in everything if c.name in names)
-        default = tuple(c for c in self.containers if c.name == self.default_container)
-        return default or self.containers[:1]
+        if self.default_container is None:
+            return self.containers[:1]
+        return tuple(c for c in self.containers if c.name == self.default_container) or self.containers[:1]
 
 
 def parse_pod_spec(pod: Mapping[str, Any]) -> PodSpec:

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from poolbudget.kube import ApiError, Kube
+from poolbudget.ledger.books import PoolerPod
 from poolbudget.ledger.model import Ledger, Pod
 from poolbudget.ledger.release import Boots, Sessions
+from poolbudget.ledger.sightings import Sightings
 from poolbudget.ledger.unmanaged import UnmanagedPod, ungranted
 from poolbudget.observe.caches import Caches
 from poolbudget.observe.database import Monitor, Reading
@@ -47,22 +49,22 @@ class Observation:
 
 
 class Gatherer:
-    """Gathers for one server; remembers what was confirmed gone, and when each address was last seen."""
+    """Gathers for one server; remembers what was confirmed gone, and what the database has shown."""
 
     def __init__(self, kube: Kube, caches: Caches, unlabelled: Unlabelled, settle_time: float) -> None:
-        self._kube, self._caches, self._unlabelled, self._settle_time = kube, caches, unlabelled, settle_time
+        self._kube, self._caches, self._unlabelled = kube, caches, unlabelled
         self._gone: dict[str, Pod | None] = {}
-        self._seen: dict[str, float] = {}
-        self._watching_since: float | None = None
-        self._sees_pods = False
+        self._sightings = Sightings(settle_time)
         self._monitor: Monitor | None = None
         self._capacity: Belief | None = None
         self.last_sessions: Sessions | None = None
 
-    async def gather(self, budgets: tuple[Budget, ...], ledger: Ledger, noted: Observed | None) -> Observation:
+    async def gather(
+        self, budgets: tuple[Budget, ...], ledger: Ledger, noted: Observed | None, poolers: Iterable[PoolerPod]
+    ) -> Observation:
         """Return the picture; raise `ApiError` if a vanished pod or its node cannot be asked for.
 
-        `noted` is the capacity that an earlier operator believed in.
+        `noted` is the capacity that an earlier operator believed in; `poolers` are the pods of the server's poolers.
         """
         without_labels = await self._unlabelled.of(_workloads_by_target(budgets))
         targets = self._targets(budgets)
@@ -76,11 +78,15 @@ class Gatherer:
         reading = await self._read(budgets)
         self._capacity = self._capacity or Belief.of(noted)
         if isinstance(reading, Unobservable):
-            self._watching_since = self.last_sessions = None
+            self._sightings.interrupt()
+            self.last_sessions = None
             blind = (reading.reason, str(reading))
             return Observation(budgets, targets, pods, gone, boots, self._capacity, None, blind, unmanaged)
-        self._capacity = self._capacity.after(reading.capacity, asyncio.get_running_loop().time())
-        self.last_sessions = sessions = self._sessions(ledger, pods, reading)
+        now = asyncio.get_running_loop().time()
+        self._capacity = self._capacity.after(reading.capacity, now)
+        own: list[Pod | PoolerPod] = [*pods.values(), *poolers]
+        addresses = {reservation.address for reservation in ledger.values()} - {""}
+        self.last_sessions = sessions = self._sightings.enter(reading.backends, own, addresses, now)
         seen = (budgets, targets, pods, gone, boots, self._capacity, sessions, None, unmanaged)
         return Observation(*seen, checks_clients=reading.checks_clients)
 
@@ -133,26 +139,6 @@ class Gatherer:
                     raise
 
         return await asyncio.gather(*map(ask, paths))
-
-    def _sessions(self, ledger: Ledger, pods: Mapping[str, Pod], reading: Reading) -> Sessions:
-        """Turn a reading to sessions; an address has settled when it showed no backend all through the settle time.
-
-        None has while no pod's own address was ever seen: addresses may be translated on the way to the database.
-        """
-        own = {pod.address for pod in pods.values() if pod.address != pod.host}
-        self._sees_pods = self._sees_pods or not own.isdisjoint(reading.backends)
-        now = asyncio.get_running_loop().time()
-        if self._watching_since is None:
-            self._watching_since = now
-            self._seen.clear()
-        self._seen.update(dict.fromkeys(reading.backends, now))
-        addresses = {reservation.address for reservation in ledger.values()} - {""}
-        settled = {
-            address
-            for address in addresses
-            if now - max(self._seen.get(address, 0.0), self._watching_since) >= self._settle_time
-        }
-        return Sessions(reading.backends, frozenset(settled if self._sees_pods else ()))
 
 
 def parse_boot(node: Mapping[str, Any]) -> str:

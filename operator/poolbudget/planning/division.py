@@ -12,6 +12,8 @@ from poolbudget.planning.model import BudgetKey, PoolerPlan, WorkloadKey
 from poolbudget.planning.poolers import BEHIND_A_POOLER, Client
 from poolbudget.planning.sizing import Sized
 
+Clients = dict[BudgetKey, list[Client]]
+
 
 class Division:
     """Divides what is usable among direct workloads and poolers, for any choice of what is behind these."""
@@ -23,29 +25,35 @@ class Division:
 
     def shares(self, moved: Collection[WorkloadKey]) -> dict[WorkloadKey, int]:
         """Return the share of each process that is direct, and of each replica of a pooler."""
-        clients = self._clients(moved)
-        claims = [sized.claim for sized in self._workloads if not is_behind(sized, moved)]
-        return divide([*claims, *(p.claim(clients[key]) for key, p in self._poolers.items())], self._usable)
+        return self._divide(*self._parted(moved))
 
     def direct(self, moved: Collection[WorkloadKey]) -> Counter[BudgetKey]:
         """Return what the direct workloads of each budget are planned with."""
-        shares, found = self.shares(moved), Counter[BudgetKey]()
-        for sized in self._workloads:
-            if not is_behind(sized, moved):
-                found[sized.budget] += sized.claim.fixed + sized.claim.step * shares[sized.key]
+        direct, clients = self._parted(moved)
+        shares, found = self._divide(direct, clients), Counter[BudgetKey]()
+        for sized in direct:
+            found[sized.budget] += sized.claim.fixed + sized.claim.step * shares[sized.key]
         return found
 
     def poolers(self, moved: Collection[WorkloadKey], shares: Mapping[WorkloadKey, int]) -> dict[BudgetKey, PoolerPlan]:
         """Return the plans of the poolers with these shares."""
-        clients = self._clients(moved)
+        _, clients = self._parted(moved)
         return {key: pooler.plan(shares[pooler.key], clients[key]) for key, pooler in self._poolers.items()}
 
-    def _clients(self, moved: Collection[WorkloadKey]) -> dict[BudgetKey, list[Client]]:
-        clients: dict[BudgetKey, list[Client]] = {key: [] for key in self._poolers}
+    def _parted(self, moved: Collection[WorkloadKey]) -> tuple[list[Sized], Clients]:
+        """Return what is direct, and what is behind the pooler of each budget."""
+        direct: list[Sized] = []
+        clients: Clients = {key: [] for key in self._poolers}
         for sized in self._workloads:
             if is_behind(sized, moved):
                 clients[sized.budget].append(sized.client)
-        return clients
+            else:
+                direct.append(sized)
+        return direct, clients
+
+    def _divide(self, direct: Iterable[Sized], clients: Clients) -> dict[WorkloadKey, int]:
+        poolers = (pooler.claim(clients[key]) for key, pooler in self._poolers.items())
+        return divide([*(sized.claim for sized in direct), *poolers], self._usable)
 
 
 def is_behind(sized: Sized, moved: Collection[WorkloadKey]) -> bool:

@@ -112,5 +112,5 @@ def own_address(workload: Workload, pod: PodSpec | None) -> str:
 
 def _host_and_port(workload: Workload) -> list[str]:
     """Return the variables of host and port, empty where the profile has none."""
-    names = {**effects(workload).names, **workload.env.names}
-    return [names.get(setting, "") for setting in (SettingName.HOST, SettingName.PORT)]
+    declared, of_profile = workload.env.names, effects(workload).names
+    return [declared.get(setting, of_profile.get(setting, "")) for setting in (SettingName.HOST, SettingName.PORT)]

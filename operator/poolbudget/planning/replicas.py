@@ -4,7 +4,7 @@
 asks `exceeding` for what the status of the workload says of them.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import ValidationError
@@ -43,15 +43,7 @@ def disruption_wish(manifest: Mapping[str, Any]) -> tuple[LabelSelector, Wish] |
     return parsed, Wish(f"PodDisruptionBudget {manifest['metadata']['name']}", "minAvailable", least)
 
 
-def wishes(target: Target) -> tuple[Wish, ...]:
-    """Return how many pods all concerned ask for. Where an autoscaler sets the replicas, the controller has no say."""
-    scaled = any(wish.field != "minAvailable" for wish in target.wishes)
-    if scaled or target.key.kind not in REPLICATED:
-        return target.wishes
-    return (Wish(f"{target.key.kind} {target.key.name}", "replicas", target.desired), *target.wishes)
-
-
-def exceeding(asked: Sequence[Wish], max_pods: int | None, safe: int | None, *, fits: bool) -> str:
+def exceeding(target: Target | None, max_pods: int | None, safe: int | None, *, fits: bool) -> str:
     """Return who asks for more pods than `maxPods` or, where the floors do not fit, than would fit; empty if nobody.
 
     `safe` is the workload's safeMaxReplicas; where it is 0, no number of pods would fit.
@@ -62,9 +54,18 @@ def exceeding(asked: Sequence[Wish], max_pods: int | None, safe: int | None, *, 
         limit, name, remedy = safe, "safeMaxReplicas", ""
     else:
         return ""
+    asked = _wishes(target) if target else ()
     beyond = {wish.name: wish for wish in reversed(asked) if wish.pods > limit}
     said = [_say(wish, limit, name, remedy) for wish in reversed(list(beyond.values())[-MOST_NAMED:])]
     return "; ".join(said)
+
+
+def _wishes(target: Target) -> tuple[Wish, ...]:
+    """Return how many pods all concerned ask for. Where an autoscaler sets the replicas, the controller has no say."""
+    scaled = any(wish.field != "minAvailable" for wish in target.wishes)
+    if scaled or target.key.kind not in REPLICATED:
+        return target.wishes
+    return (Wish(f"{target.key.kind} {target.key.name}", "replicas", target.desired), *target.wishes)
 
 
 def _say(wish: Wish, limit: int, name: str, remedy: str) -> str:

@@ -6,21 +6,21 @@
 from datetime import datetime
 
 from poolbudget.api.v1alpha1 import WorkloadMode
+from poolbudget.detection.startup import refused_settings
 from poolbudget.planning.model import WorkloadPlan
 from poolbudget.planning.profiles import effects, process_pools
 from poolbudget.planning.replicas import exceeding
 from poolbudget.planning.sizing import Sized
 
-STATEMENT_TIMEOUT = "; behind a pooler set statement_timeout with ALTER ROLE ... SET, not when connecting"
-
 
 def direct(sized: Sized, share: int, safe: int | None) -> WorkloadPlan:
     """Return the plan of a workload whose processes get `share` connections each at the server."""
-    message = f"{_each(sized)} gets {sized.possible(share)} connections{_among(sized)}, {_why(sized, share)}"
+    possible, why = sized.possible(share), _why(sized, share)
+    message = f"{_each(sized)} gets {possible} connections{_among(sized)}, {why}"
     reason = "Overridden" if sized.own.pools else sized.stance.reason
     message = sized.own.added_to(message) + (f"; {sized.stance.why}" if sized.stance.why else "")
     mode = WorkloadMode.DIRECT
-    return _plan(sized, mode, reason, message, share=sized.possible(share), fits=True, safe=safe)
+    return _plan(sized, mode, reason, message, share=possible, fits=True, safe=safe)
 
 
 def behind_pooler(
@@ -33,8 +33,7 @@ def behind_pooler(
     share = sized.possible(sized.claim.ceiling)
     has = "a pool of" if mode is WorkloadMode.POOLED else "no pool and at most"
     message = f"{_each(sized)} has {has} {share} connections to the pooler{_among(sized)}, "
-    message = sized.own.added_to(f"{message}{_why(sized, share)}; {why}")
-    message += STATEMENT_TIMEOUT if sized.workload.pool.statement_timeout_milliseconds is not None else ""
+    message = "; ".join([sized.own.added_to(f"{message}{_why(sized, share)}; {why}"), *_refused_settings(sized)])
     return _plan(sized, mode, reason, message, share=share, fits=True, safe=safe, clear_since=clear_since)
 
 
@@ -61,6 +60,17 @@ def _why(sized: Sized, share: int) -> str:
     return f"limited by {min(sized.limits, key=lambda name: sized.limits[name])}"
 
 
+def _refused_settings(sized: Sized) -> list[str]:
+    """Return what to write instead of settings that a pooler does not take in when a client connects."""
+    declared = sized.workload.pool.statement_timeout_milliseconds is not None
+    found = [("statement_timeout", "when connecting")] if declared else []
+    template = sized.target.template if sized.target else None
+    for container in template.targets(sized.workload.containers) if template else ():
+        for variable, names in refused_settings(container).items():
+            found.append((" and ".join(names), f"in {variable} of container {container.name}"))
+    return [f"behind a pooler set {names} with ALTER ROLE ... SET, not {where}" for names, where in found]
+
+
 def _plan(
     sized: Sized,
     mode: WorkloadMode,
@@ -72,7 +82,7 @@ def _plan(
     safe: int | None,
     clear_since: datetime | None = None,
 ) -> WorkloadPlan:
-    workload = sized.workload
+    workload, target = sized.workload, sized.target
     clients_per_pod = sized.processes * share + workload.extra_per_pod
     per_pod = clients_per_pod if mode is WorkloadMode.DIRECT else 0
     return WorkloadPlan(
@@ -85,7 +95,7 @@ def _plan(
         processes=sized.processes,
         steady=sized.steady,
         peak=sized.peak,
-        desired=sized.desired,
+        desired=target.desired if target else 0,
         floor=sized.claim.floor,
         share=share,
         pools=process_pools(workload, share, sized.own.pools, mode),
@@ -93,7 +103,7 @@ def _plan(
         clients_per_pod=clients_per_pod,
         planned=sized.peak * per_pod if fits else 0,
         safe_max_replicas=safe,
-        revision=sized.revision,
-        exceeding=exceeding(sized.wishes, workload.max_pods, safe, fits=fits),
+        revision=target.revision if target else None,
+        exceeding=exceeding(target, workload.max_pods, safe, fits=fits),
         clear_since=clear_since,
     )

@@ -11,14 +11,13 @@ from poolbudget.api.v1alpha1 import Workload, WorkloadMode
 from poolbudget.detection.processes import Unknown
 from poolbudget.planning.demand import ceilings, most_connections
 from poolbudget.planning.divide import Claim
-from poolbudget.planning.model import Budget, BudgetKey, Target, TargetKey, Wish, WorkloadKey, WorkloadPlan
+from poolbudget.planning.model import Budget, BudgetKey, Target, TargetKey, WorkloadKey, WorkloadPlan
 from poolbudget.planning.modes import Stance, stance, unroutable
 from poolbudget.planning.overrides import OverrideError, Overrides, overrides
 from poolbudget.planning.poolers import BEHIND_A_POOLER, Client
 from poolbudget.planning.processes import pod_processes
 from poolbudget.planning.profiles import effects, misfit
 from poolbudget.planning.profiles import floor as profile_floor
-from poolbudget.planning.replicas import wishes
 from poolbudget.planning.targets import TARGETS
 
 DEFAULT_FLOOR = 2
@@ -30,20 +29,19 @@ NEVER_SURGES = frozenset({"StatefulSet", "ReplicaSet", "DaemonSet", "Job", "Cron
 class Sized:
     """A workload that can be planned. `limits`: connections per process, by the field of the spec that sets each.
 
-    `most`: the workload's `max` in connections. `own`: what its containers set themselves.
+    `target` is None where the spec alone says all. `most`: the workload's `max` in connections. `own`: what its
+    containers set themselves.
     """
 
     claim: Claim
     budget: BudgetKey
     workload: Workload
+    target: Target | None
     processes: int
     steady: int
     peak: int
-    desired: int
     limits: Mapping[str, int]
     most: int | None
-    revision: str | None
-    wishes: tuple[Wish, ...]
     own: Overrides
     stance: Stance
 
@@ -76,18 +74,18 @@ class Sized:
 def size(budget: Budget, workload: Workload, target: Target | None) -> Sized | WorkloadPlan:
     """Return what a workload claims; or its plan, with the reason, where that cannot be told."""
     key = WorkloadKey(budget.key.namespace, budget.key.name, workload.name)
-    if message := misfit(workload, target.template if target else None):
+    pod = target.template if target else None
+    if message := misfit(workload, pod):
         return _unplanned(key, workload, "InvalidProfile", message, target)
-    obstacle = unroutable(budget.spec, workload, target.template if target else None)
-    if obstacle and workload.mode in BEHIND_A_POOLER:
+    if workload.mode in BEHIND_A_POOLER and (obstacle := unroutable(budget.spec, workload, pod)):
         return _unplanned(key, workload, "Unroutable", obstacle, target)
     if target is None and (workload.processes is None or workload.max_pods is None):
         return _unplanned(key, workload, "TargetNotFound", _target_not_found(budget, workload), target)
-    processes = pod_processes(workload, target.template if target else None)
+    processes = pod_processes(workload, pod)
     if isinstance(processes, Unknown):
         return _unplanned(key, workload, "ProcessesUnknown", processes.message, target)
     try:
-        own = overrides(workload, target.template if target else None)
+        own = overrides(workload, pod)
     except OverrideError as error:
         return _unplanned(key, workload, "OverrideUnknown", str(error), target, processes.count)
     steady = workload.max_pods or (target.steady if target else None)
@@ -118,14 +116,12 @@ def size(budget: Budget, workload: Workload, target: Target | None) -> Sized | W
         claim=claim,
         budget=budget.key,
         workload=workload,
+        target=target,
         processes=processes.count,
         steady=steady,
         peak=peak,
-        desired=target.desired if target else 0,
         limits=limits,
         most=most,
-        revision=target.revision if target else None,
-        wishes=wishes(target) if target else (),
         own=own,
         stance=stance(budget.key, budget.spec, workload, target, processes.count),
     )
