@@ -209,3 +209,21 @@ def test_the_status_shows_the_pooler_and_its_clients() -> None:
     }
     assert (shown["capacity"]["planned"], shown["workloads"][0]["mode"]) == (30, "Pooled")
     assert not_yet_supported(one) == []
+
+
+SESSION: dict[str, tuple[dict[str, Any], int, str]] = {
+    "all clients have one": ({**OWN, "poolMode": "session"}, 20, ""),
+    "one has none": ({**OWN, "poolMode": "session", "maxConnections": 20}, 21, "has 20 for 21, so that 1 may have to"),
+    "the pooler's bound is in the way": ({**OWN, "poolMode": "session", "maxConnections": 8}, 20, "pooler.maxConn"),
+    "the server has no more": ({**OWN, "poolMode": "session"}, 400, "has 190 for 400, so that 210 may have to wait"),
+    "an external one": ({**EXTERNAL, "poolMode": "session"}, 40, "has 30 for 40, so that 10 may have to wait: lower"),
+    "in transaction mode they take turns": ({**OWN, "maxConnections": 8}, 400, ""),
+}
+
+
+@pytest.mark.parametrize(("pooler", "clients", "said"), SESSION.values(), ids=SESSION.keys())
+def test_in_session_mode_each_client_needs_a_connection(pooler: dict[str, Any], clients: int, said: str) -> None:
+    one = budget(routed(mode="Pooled", maxPerProcess=clients), database=DATABASE, pooler=pooler)
+    (api,) = planned_status(one, plan(one, pods())).workloads
+    assert said in api.message
+    assert ("session mode" in api.message) is bool(said)

@@ -136,5 +136,19 @@ def pooler(budget: Budget) -> Pooler | None:
     return Pooler(key, there, replicas, least if most is None else min(least, most), most)
 
 
+def clients_that_wait(spec: PoolBudgetSpec, plan: PoolerPlan) -> str:
+    """Return how many clients get no connection of a pooler in session mode, and what to write; empty if all get one.
+
+    There a client keeps its connection until it leaves, as a pool of the application does with all that it has open.
+    """
+    waiting, declared = plan.clients - plan.connections, spec.pooler
+    if declared.pool_mode != "session" or waiting <= 0:
+        return ""
+    more = "pooler.maxConnections" if declared.max_connections else "maxConnections"
+    keeps = f"in session mode each client keeps a connection, and the pooler has {plan.connections} for {plan.clients}"
+    remedy = f"lower max of what is behind it, or raise {'external.connections' if plan.external else more}"
+    return f"{keeps}, so that {waiting} may have to wait: {remedy}"
+
+
 def _may_be_behind(workload: Workload) -> bool:
     return workload.mode is not WorkloadMode.DIRECT and workload.route is Route.ENV

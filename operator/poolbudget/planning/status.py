@@ -20,6 +20,7 @@ from poolbudget.api.v1alpha1 import (
     WorkloadStatus,
 )
 from poolbudget.planning.model import Budget, PoolerPlan, ServerPlan, WorkloadKey, WorkloadPlan
+from poolbudget.planning.poolers import BEHIND_A_POOLER, clients_that_wait
 
 RFC3339 = "%Y-%m-%dT%H:%M:%SZ"
 
@@ -45,10 +46,12 @@ def planned_status(budget: Budget, plan: ServerPlan) -> PoolBudgetStatus:
         in_use=0,
     )
     keys = [WorkloadKey(*budget.key, workload.name) for workload in spec.workloads]
+    pooler = plan.poolers.get(budget.key)
+    waiting = clients_that_wait(spec, pooler) if pooler else ""
     return PoolBudgetStatus(
         capacity=capacity,
-        pooler=_pooler_status(plan.poolers[budget.key]) if budget.key in plan.poolers else None,
-        workloads=[_workload_status(plan.workloads[key]) for key in keys],
+        pooler=_pooler_status(pooler) if pooler else None,
+        workloads=[_workload_status(plan.workloads[key], waiting) for key in keys],
     )
 
 
@@ -91,9 +94,11 @@ def _pooler_status(plan: PoolerPlan) -> PoolerStatus:
     )
 
 
-def _workload_status(plan: WorkloadPlan) -> WorkloadStatus:
+def _workload_status(plan: WorkloadPlan, waiting: str) -> WorkloadStatus:
+    """Return the status of one workload; `waiting`: what is said of those that are behind the pooler."""
     reason = "ReplicasExceedBudget" if plan.fits and plan.exceeding else plan.reason
-    message = "; ".join(part for part in (plan.message, plan.exceeding) if part)
+    behind = waiting if plan.fits and plan.mode in BEHIND_A_POOLER else ""
+    message = "; ".join(part for part in (plan.message, plan.exceeding, behind) if part)
     status = WorkloadStatus(
         name=plan.workload.name, mode=plan.mode, reason=reason, message=message, processes=plan.processes
     )
