@@ -11,6 +11,7 @@ from poolbudget.planning.memory import STABILIZATION, Memory, moved_before
 from poolbudget.planning.model import Budget, BudgetKey, ServerPlan, Target, TargetKey, WorkloadKey
 from poolbudget.planning.plan import plan_server
 from poolbudget.planning.status import planned_status
+from poolbudget.pooler.config import Limits
 from tests.unit.planning_inputs import NAMESPACE, budget, target
 
 NAMES = ("api", "beat", "cron", "data")
@@ -92,6 +93,23 @@ def set_aside(spec: dict[str, Any]) -> int:
         return 0
     replicas = pooler["replicas"]
     return int(replicas * min(-(-pooler["minConnections"] // replicas), pooler["maxConnections"] // replicas))
+
+
+@settings(max_examples=200, deadline=None)
+@given(servers(), st.data())
+def test_each_replica_of_a_pooler_takes_in_all_clients_at_peak_at_once(server: Server, data: st.DataObject) -> None:
+    specs, targets = server
+    for spec in specs.values():
+        for fields in spec["workloads"] if spec["pooler"]["mode"] != "Never" else ():
+            pools = fields["route"] == "Env" and data.draw(st.sampled_from(["Auto", "Pooled", "NullPool"]))
+            fields["mode"] = pools or "Auto"
+    result = plan_of(specs, targets)
+    for budget_key, pooler in result.poolers.items():
+        behind = [w for w in result.workloads.values() if w.key.budget_key == budget_key and w.mode != "Direct"]
+        clients = sum(w.peak * (w.processes or 0) * w.share + w.peak * w.workload.extra_per_pod for w in behind)
+        told = Limits.of(pooler.connections // max(1, pooler.replicas), pooler.clients)
+        assert pooler.clients == clients
+        assert told.clients > clients
 
 
 @settings(max_examples=400, deadline=None)

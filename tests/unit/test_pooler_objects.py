@@ -1,5 +1,9 @@
 """The objects of a pooler, as an auditor would read them."""
 
+import os
+import resource
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -62,6 +66,18 @@ def test_the_pods_satisfy_the_restricted_pod_security_standard() -> None:
         "capabilities": {"drop": ["ALL"]},
     }
     assert container["resources"]["limits"].keys() == {"memory"}
+
+
+def test_pgbouncer_may_open_as_many_files_as_the_node_lets_it(tmp_path: Path) -> None:
+    (container,) = template()["spec"]["containers"]
+    program = tmp_path / "pgbouncer"
+    program.write_text('#!/bin/sh\nulimit -S -n\necho "$@"\n')
+    program.chmod(0o755)
+    few = ["sh", "-c", 'ulimit -S -n 64; exec "$@"', "sh", *container["command"]]
+    path = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    files, arguments = subprocess.run(few, env=path, capture_output=True, text=True, check=True).stdout.split()
+    assert int(files) == resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    assert arguments == "/etc/pgbouncer/pgbouncer.ini"
 
 
 def test_every_selector_finds_the_pods() -> None:

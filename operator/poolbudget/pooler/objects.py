@@ -27,6 +27,9 @@ CONFIG_ANNOTATION = "poolbudget.dev/pooler-config"
 SECRET_ANNOTATION = "poolbudget.dev/pooler-secret"  # noqa: S105 - the name of an annotation
 """Of a pooler's pods: a hash of its Secret. The kubelet brings files up to date at once when an annotation changes."""
 
+START = 'ulimit -S -n "$(ulimit -H -n)"; exec pgbouncer "$0"'
+"""PgBouncer needs a file for each client and only logs that it may not open so many: nodes often begin with 1024."""
+
 USER = 65532
 LEAVE_SECONDS = 5
 """Between the end of a pod's being offered to new clients and PgBouncer's signal to take in no more."""
@@ -124,7 +127,7 @@ def _pod_spec(pooler: Pooler, replicas: int) -> Manifest:
     container = {
         "name": "pgbouncer",
         "image": pooler.image,
-        "command": ["pgbouncer", f"{FOLDER}/pgbouncer.ini"],
+        "command": ["sh", "-c", START, f"{FOLDER}/pgbouncer.ini"],
         "ports": [{"name": "postgres", "containerPort": PORT}],
         # No liveness probe: it would end a PgBouncer that only waits for its last clients.
         "readinessProbe": {"tcpSocket": {"port": "postgres"}, "periodSeconds": 1, "failureThreshold": 2},
