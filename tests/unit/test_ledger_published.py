@@ -13,7 +13,19 @@ from poolbudget.ledger.published import Start, starts
 from poolbudget.planning.model import Budget
 from poolbudget.planning.settings import setting_names
 from poolbudget.planning.status import planned_status, workloads_fit
-from tests.unit.ledger_builders import BUDGET, app, ledger, pods, reservation, running, spec, target, waiting
+from tests.unit.ledger_builders import (
+    API,
+    BUDGET,
+    app,
+    ledger,
+    pods,
+    pooled,
+    reservation,
+    running,
+    spec,
+    target,
+    waiting,
+)
 from tests.unit.ledger_builders import plan as plan_of
 
 SPEC = spec(usable=16)
@@ -82,6 +94,39 @@ SAME = [running(f"api-{n}") for n in (1, 2, 3)]
 )
 def test_pods_start_in_the_places_that_the_plan_has(shown: list[Pod], expected: list[str]) -> None:
     assert names(started(*shown)) == expected
+
+
+MORE = [running(f"api-{n}", 5, revision="old") for n in (1, 2, 3)]
+LESS = [running(f"api-{n}", 3, revision="old") for n in (1, 2, 3)]
+OTHER = running("job-1", 8, workload=API._replace(workload="job"))
+
+
+@pytest.mark.parametrize(
+    ("shown", "expected"),
+    [
+        pytest.param([*MORE, waiting("api-4")], [], id="pods of an older plan hold more than the places are made for"),
+        pytest.param([*MORE[:2], waiting("api-4")], ["api-4"], id="as many as can beside them"),
+        pytest.param([*LESS, waiting("api-4"), waiting("api-5")], ["api-4"], id="no more pods where they hold less"),
+        pytest.param([OTHER, *SAME[:2], waiting("api-4")], [], id="a workload that left the budget holds its own"),
+        pytest.param([replace(OTHER, ended=True), *SAME[:2], waiting("api-4")], ["api-4"], id="until it has ended"),
+        pytest.param([*MORE[:2], OTHER, pooled("api-3"), waiting("api-4")], [], id="whoever holds it"),
+        pytest.param([running("api-1", None), *SAME[1:], waiting("api-4")], [], id="a pod without a grant has a place"),
+    ],
+)
+def test_all_that_start_have_room_in_what_the_plan_takes_in_all(shown: list[Pod], expected: list[str]) -> None:
+    assert names(started(*shown)) == expected
+
+
+def test_what_is_written_down_for_a_pod_at_the_gate_is_taken() -> None:
+    held = ledger(reservation("api-1", 9, node="", address=""), reservation("api-2", 4, node="", address=""))
+    shown = [waiting("api-1"), waiting("api-2"), waiting("api-3", created="2024-01-02T00:00:00Z")]
+    assert names(started(*shown, held=held)) == ["api-2"]
+
+
+def test_a_place_behind_the_pooler_needs_no_room() -> None:
+    budget = behind_pooler("Pooled")
+    pod = replace(waiting(), spec=app(1, *setting_names(budget, budget.workloads[0])))
+    assert names(started(*MORE[1:], pod, budget=budget)) == ["api-1"]
 
 
 def test_a_pod_whose_grant_was_written_down_and_not_delivered_starts_with_it() -> None:

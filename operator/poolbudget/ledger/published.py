@@ -1,9 +1,11 @@
 """Grants by the published plan: what starts while no operator leads, for budgets with `admission: Available`.
 
 `standin` calls `starts` with a budget as the API server has it. The plan is what the last leader wrote to its status;
-it counts only if it was made for the spec as it is now and gives every workload at least its floor. What has ended
-cannot be proven without an operator that watched it end, so pods that the cluster no longer shows are not counted here:
-that is what Available accepts and Strict does not.
+it counts only if it was made for the spec as it is now and gives every workload at least its floor. A pod starts if its
+workload has a place for it, and the budget room in all that was planned for its direct pods: those of an older plan, or
+with sizes of their own, may hold more than their places are made for. What has ended cannot be proven without an
+operator that watched it end, so pods that the cluster no longer shows are not counted here, and neither is what other
+budgets of the server hold beyond their plan: that is what Available accepts and Strict does not.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -31,20 +33,24 @@ class Start:
 
 
 def starts(budget: Budget, status: PoolBudgetStatus, ledger: Ledger, pods: Sequence[Pod]) -> list[Start]:
-    """Return which of the budget's `pods` start now: those that the ledger holds, then others up to the planned."""
+    """Return which of the budget's `pods` start now: those that the ledger holds, and others up to the planned."""
     if not _is_current(budget, status):
         return []
+    live = [pod for pod in pods if not pod.ended]
+    room = _room(status, ledger, live)
     found = []
     for planned in status.workloads:
         workload = next(w for w in budget.spec.workloads if w.name == planned.name)
-        mine = [pod for pod in pods if pod.workload.workload == planned.name and not pod.ended]
+        mine = [pod for pod in live if pod.workload.workload == planned.name]
         held = [pod for pod in mine if not pod.gates or pod.uid in ledger]
         for pod in _waiting(budget, mine):
             if not _is_as_planned(pod, workload, planned):
                 continue
             start = _start(budget, workload, planned, pod)
-            if pod.uid not in ledger and _has_place(pod, held, planned):
+            needed = start.reservation.connections
+            if pod.uid not in ledger and _has_place(pod, held, planned) and needed <= max(room, 0):
                 held.append(pod)
+                room -= needed
                 found.append(start)
             elif ledger.get(pod.uid) == start.reservation:
                 found.append(start)
@@ -54,6 +60,13 @@ def starts(budget: Budget, status: PoolBudgetStatus, ledger: Ledger, pods: Seque
 def _is_current(budget: Budget, status: PoolBudgetStatus) -> bool:
     fits = any(c.type == "WorkloadsFit" and c.status == "True" for c in status.conditions)
     return fits and status.observed_generation == budget.generation
+
+
+def _room(status: PoolBudgetStatus, ledger: Ledger, live: Iterable[Pod]) -> int:
+    """Return what is left of all that is planned for direct pools; negative where the pods of older plans hold more."""
+    planned = sum(workload.connections.planned for workload in status.workloads if workload.connections)
+    held = (ledger[pod.uid].connections if pod.uid in ledger else pod.connections or 0 for pod in live)
+    return planned - sum(held)
 
 
 def _waiting(budget: Budget, pods: Iterable[Pod]) -> list[Pod]:
