@@ -14,7 +14,7 @@ from poolbudget.act.ledger import LedgerConflictError
 from poolbudget.kube import ApiError
 from poolbudget.ledger.codec import LedgerCorruptError
 from poolbudget.ledger.release import Evidence, keep_what_may_live
-from poolbudget.metrics import ROUND_FAILURES
+from poolbudget.metrics import ROUND_FAILURES, ROUND_SECONDS
 from poolbudget.planning.model import Budget, BudgetKey, TargetKey
 from poolbudget.planning.plan import server_key
 from poolbudget.pooler.charges import charges, pooler_pods, proven
@@ -123,7 +123,8 @@ class ServerTask:
 
     async def _round(self) -> None:
         try:
-            await (reconcile(self.server) if self.server.budgets else _drain(self.server))
+            with ROUND_SECONDS.time():
+                await (reconcile(self.server) if self.server.budgets else _drain(self.server))
         except LedgerConflictError as conflict:
             log.info("%s: deciding anew: %s", self.server.name, conflict)
             self.wake()
@@ -141,7 +142,7 @@ class ServerTask:
             await self._try_again(error)
 
     async def _report(self, reason: str, message: str) -> None:
-        for budget in self.server.budgets.values():
+        for budget in tuple(self.server.budgets.values()):  # kopf may add and remove some meanwhile
             await self.server.status.write_failure(budget.key, budget.generation, reason, message)
 
     async def _try_again(self, error: Exception) -> None:

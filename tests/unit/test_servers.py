@@ -1,0 +1,81 @@
+"""The task of one server: its rounds are timed, and one that fails is reported and ends nothing."""
+
+import asyncio
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from poolbudget import servers
+from poolbudget.ledger.codec import LedgerCorruptError
+from poolbudget.ledger.model import Ledger
+from poolbudget.metrics import REGISTRY
+from poolbudget.planning.model import Budget, BudgetKey
+from poolbudget.reconcile import Server
+from tests.unit.planning_inputs import budget
+
+
+class EmptyLedger:
+    name = "ledger"
+    poolers: dict[BudgetKey, int] = {}
+
+    async def read(self) -> Ledger:
+        return {}
+
+    async def remove(self) -> None:
+        pass
+
+
+class CorruptLedger(EmptyLedger):
+    async def read(self) -> Ledger:
+        raise LedgerCorruptError("line 1")
+
+
+class Status:
+    """Takes the budgets that are told of a failure; a further one appears while the first is told."""
+
+    def __init__(self, budgets: dict[BudgetKey, Budget]) -> None:
+        self.budgets, self.told = budgets, list[BudgetKey]()
+
+    async def write_failure(self, key: BudgetKey, _generation: int, reason: str, _message: str) -> None:
+        assert reason == "LedgerCorrupt"
+        self.told.append(key)
+        late = budget({"name": "api"}, name="late")
+        self.budgets[late.key] = late
+
+
+async def until(condition: Callable[[], bool], **parts: Any) -> None:
+    """Run rounds of a server with these parts until the condition holds; fail with the task if that ends before."""
+    server = cast("Server", SimpleNamespace(name="db", **parts))
+    rounds = asyncio.create_task(servers.ServerTask(server).run())
+    try:
+        async with asyncio.timeout(30):
+            while not condition() and not rounds.done():  # noqa: ASYNC110 - rounds run for ever and tell nobody
+                await asyncio.sleep(0.001)
+        assert condition()
+    finally:
+        rounds.cancel()
+        await asyncio.gather(rounds, return_exceptions=True)
+
+
+async def test_every_round_is_timed() -> None:
+    before = REGISTRY.get_sample_value("poolbudget_round_seconds_count") or 0
+    await until(
+        lambda: (REGISTRY.get_sample_value("poolbudget_round_seconds_count") or 0) > before,
+        budgets={},
+        ledger=EmptyLedger(),
+    )
+
+
+async def test_budgets_may_come_while_a_failure_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(servers, "RETRY_SECONDS", 0.0)
+    pair = [budget({"name": "api"}, name=name) for name in ("a", "b")]
+    budgets = {one.key: one for one in pair}
+    status = Status(budgets)
+    await until(
+        lambda: [key.name for key in status.told][:5] == ["a", "b", "a", "b", "late"],
+        budgets=budgets,
+        ledger=CorruptLedger(),
+        status=status,
+    )
