@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.properties.test_ledger_mutations import MUTATIONS, POOLER_MUTATIONS
+from tests.properties.ledger_mutations import MUTATIONS, POOLER_MUTATIONS
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "guarantees.md").read_text()
