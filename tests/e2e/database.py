@@ -59,11 +59,11 @@ class Shop:
             manifest["spec"]["strategy"] = {"type": "Recreate"}
         if labelled:
             template["metadata"]["labels"] |= labels(name)
-        template["spec"]["terminationGracePeriodSeconds"] = 5
         container = template["spec"]["containers"][0]
         container["env"] = [variable for variable in container["env"] if variable["name"] not in without]
         container["env"] += [{"name": key, "value": value} for key, value in env.items()]
         if not drains:
+            template["spec"]["terminationGracePeriodSeconds"] = 5
             del container["lifecycle"]
         await self.space.apply(service, manifest)
 
