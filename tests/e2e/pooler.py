@@ -75,9 +75,9 @@ async def poolers(shop: Shop) -> list[Raw]:
     return sorted(pods, key=lambda pod: str(pod["metadata"]["name"]))
 
 
-async def serve_tls(shop: Shop) -> Held:
-    """Let the shop's Postgres accept TLS under its Service's name; return certificate and authority."""
-    held = create((f"orders-db.{shop.space.name}.svc",), datetime.now(UTC), Validity())
+async def serve_tls(shop: Shop, service: str = "orders-db") -> Held:
+    """Let the shop's Postgres accept TLS under the name of its Service, or of another; return all that it shows."""
+    held = create((f"{service}.{shop.space.name}.svc",), datetime.now(UTC), Validity())
     data = held.to_data()
     for key in ("tls.crt", "tls.key"):
         write = ("sh", "-c", f"umask 077; cat > $PGDATA/{key}")

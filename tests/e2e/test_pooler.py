@@ -66,7 +66,7 @@ asyncio.run(main())
 
 
 async def test_what_is_wrong_is_named_until_it_is_right(shop: Shop) -> None:
-    held = await serve_tls(shop)
+    misnamed = await serve_tls(shop, "customers-db")
     stranger = create(("elsewhere",), datetime.now(UTC), Validity())
     tls = {"mode": "VerifyFull", "caSecretRef": {"name": "orders-db-ca"}}
     await shop.budget(API, pooler=pooler(maxConnections=10, tls=tls))
@@ -76,6 +76,10 @@ async def test_what_is_wrong_is_named_until_it_is_right(shop: Shop) -> None:
     await write_secret(shop, "orders-db-ca", {"ca.crt": stranger.bundle})
     await until_pooler(shop, "TlsFailed", "certificate verify failed")
 
+    await write_secret(shop, "orders-db-ca", {"ca.crt": misnamed.bundle})
+    await until_pooler(shop, "TlsFailed", "Hostname mismatch")
+
+    held = await serve_tls(shop)
     await write_secret(shop, "orders-db-ca", {"ca.crt": held.bundle})
     await until_pooler(shop, "AuthenticationFailed", "correct the Secret")
 
@@ -152,7 +156,7 @@ async def test_a_workload_that_outgrows_its_budget_goes_behind_the_pooler_and_co
     pods = await until_all(shop, 2, "Direct")
     granted = sum(map(connections, pods))
     back = await shop.space.status(
-        "orders", lambda s: charged(s) == granted + s["pooler"]["connections"], what="the pooler has given room back"
+        "orders", lambda s: charged(s) == granted + s["pooler"]["connections"], what="the pooler gave back", seconds=60
     )
     assert (back["workloads"][0]["mode"], back["workloads"][0]["reason"]) == ("Direct", "FitsDirectly")
     assert back["pooler"]["connections"] == REPLICAS

@@ -102,7 +102,7 @@ def operator_away() -> Iterator[None]:
         yield
     finally:
         kubectl("scale", *SYSTEM, operator, f"--replicas={replicas}")
-        kubectl("rollout", "status", *SYSTEM, operator, "--timeout=60s")
+        kubectl("rollout", "status", *SYSTEM, operator, "--timeout=120s")
 
 
 def is_admitting() -> bool:
