@@ -29,6 +29,7 @@ REACHED_SECONDS = 60
 EPOCH = date(2000, 1, 1)
 FEW, ALL = 8, 120
 """Texts of each shape: of those that stay, and in all."""
+FAILURES = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, SQLAlchemyError, OSError)
 TOGETHER = 5
 """Queries asked one after another: in one transaction with SQLAlchemy, with asyncpg each in its own."""
 
@@ -129,7 +130,7 @@ async def client(server: Server, seed: int, count: int) -> Counter[str]:
             queries = some_queries(chance)
             try:
                 answers = await ask(queries)
-            except (asyncpg.PostgresError, asyncpg.InterfaceError, SQLAlchemyError, OSError) as error:
+            except FAILURES as error:
                 came[f"{type(error).__name__}: {error}"] += 1
                 continue
             came.update(
