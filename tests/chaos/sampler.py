@@ -23,7 +23,7 @@ BACKENDS = """
            coalesce(host(client_addr), 'local') AS address, coalesce(state, '') AS state, count(*)
     FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() GROUP BY 1, 2, 3, 4
 """
-BROKEN = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
+BROKEN = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 RECONNECT_SECONDS = 0.05
 KEPT = 20
 

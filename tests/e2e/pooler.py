@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,11 +17,22 @@ SETUP = Path(__file__).parents[2] / "deploy" / "sql" / "setup.sql"
 NAME = "orders-pooler"
 AUTH = "orders-pooler-auth"
 PASSWORD = "lookup-demo"
+REPLICAS = 2
+USERS = {"userlist.txt": b'"shop" "shop-demo"'}
+"""For a pooler that looks nobody up."""
+
+API: dict[str, Any] = {"name": "api", "route": "Env", "maxPerProcess": 20, "pool": {"recycleSeconds": 5}}
+LOAD = ("python", "-m", "load", "--url", "http://api/orders/7?hold_ms=100", "--concurrency", "60", "--seconds", "900")
+SAMPLER = ("python", "-m", "sampler", "--every-ms", "20", "--role", "shop", "--usable", "50", "--reserve", "7")
+"""Of the 10 that the budget keeps for others the server keeps 3 for itself."""
+
+UNREACHED = {"ClientConnectorError"}
+"""A Service may lead to a pod a moment before or after it is there; such a request never came near the database."""
 
 
 def pooler(**fields: Any) -> dict[str, Any]:
-    """Return `spec.pooler` with two replicas."""
-    return {"mode": "Always", "authSecretRef": {"name": AUTH}, **fields}
+    """Return `spec.pooler`."""
+    return {"mode": "Always", "replicas": REPLICAS, "authSecretRef": {"name": AUTH}, **fields}
 
 
 async def set_up(shop: Shop, password: str) -> None:
@@ -63,9 +75,9 @@ async def poolers(shop: Shop) -> list[Raw]:
     return sorted(pods, key=lambda pod: str(pod["metadata"]["name"]))
 
 
-async def serve_tls(shop: Shop) -> Held:
-    """Let the shop's Postgres accept TLS under its Service's name; return certificate and authority."""
-    held = create((f"orders-db.{shop.space.name}.svc",), datetime.now(UTC), Validity())
+async def serve_tls(shop: Shop, service: str = "orders-db") -> Held:
+    """Let the shop's Postgres accept TLS under the name of its Service, or of another; return all that it shows."""
+    held = create((f"{service}.{shop.space.name}.svc",), datetime.now(UTC), Validity())
     data = held.to_data()
     for key in ("tls.crt", "tls.key"):
         write = ("sh", "-c", f"umask 077; cat > $PGDATA/{key}")
@@ -77,3 +89,25 @@ async def serve_tls(shop: Shop) -> Held:
         "ALTER SYSTEM SET ssl = on; SELECT pg_reload_conf()",
     )
     return held
+
+
+async def until(shop: Shop, query: str, count: int, seconds: float = 30) -> None:
+    """Wait until a query of one number gives this one."""
+    until = time.monotonic() + seconds
+    while (found := int(await psql(shop, query))) != count:
+        assert time.monotonic() < until, f"not within {seconds:.0f} s: {query} gives {found}, not {count}"
+
+
+async def until_replaced(shop: Shop, pod: Raw) -> None:
+    """Wait until another pod of the same name is ready."""
+    metadata = pod["metadata"]
+
+    def holds(pods: list[Raw]) -> bool:
+        same = [p for p in pods if p["metadata"]["name"] == metadata["name"]]
+        return any(p["metadata"]["uid"] != metadata["uid"] and is_ready(p) for p in same)
+
+    await shop.space.until("Pod", holds, what=f"{metadata['name']} is replaced", seconds=60)
+
+
+def is_ready(pod: Raw) -> bool:
+    return any(c["type"] == "Ready" and c["status"] == "True" for c in pod["status"].get("conditions", []))

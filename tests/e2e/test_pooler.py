@@ -2,24 +2,32 @@
 
 import time
 from datetime import UTC, datetime
-from typing import Any
 
 from poolbudget.act.authority import Validity, create
 from tests.e2e.database import Shop
 from tests.e2e.pooler import (
+    API,
     AUTH,
+    LOAD,
     NAME,
     PASSWORD,
+    REPLICAS,
+    SAMPLER,
+    UNREACHED,
+    USERS,
+    is_ready,
     pooler,
     poolers,
     psql,
     serve_tls,
     set_up,
+    until,
     until_pooler,
+    until_replaced,
     write_login,
     write_secret,
 )
-from tests.functional.space import Raw
+from tests.functional.space import Raw, connections
 
 WATCH = """
 import asyncio, json, os, signal, time
@@ -41,14 +49,6 @@ async def main():
 
 asyncio.run(main())
 """
-API: dict[str, Any] = {"name": "api", "route": "Env", "maxPerProcess": 20, "pool": {"recycleSeconds": 5}}
-LOAD = ("python", "-m", "load", "--url", "http://api/orders/7?hold_ms=100", "--concurrency", "60", "--seconds", "300")
-SAMPLER = ("python", "-m", "sampler", "--every-ms", "20", "--role", "shop", "--usable", "50", "--reserve", "7")
-"""Of the 10 that the budget keeps for others the server keeps 3 for itself."""
-
-UNREACHED = {"ClientConnectorError"}
-"""A Service may lead to a pod a moment before or after it is there; such a request never came near the database."""
-
 QUERY = """
 import asyncio, json, os, ssl, sys
 import asyncpg
@@ -66,7 +66,7 @@ asyncio.run(main())
 
 
 async def test_what_is_wrong_is_named_until_it_is_right(shop: Shop) -> None:
-    held = await serve_tls(shop)
+    misnamed = await serve_tls(shop, "customers-db")
     stranger = create(("elsewhere",), datetime.now(UTC), Validity())
     tls = {"mode": "VerifyFull", "caSecretRef": {"name": "orders-db-ca"}}
     await shop.budget(API, pooler=pooler(maxConnections=10, tls=tls))
@@ -76,6 +76,10 @@ async def test_what_is_wrong_is_named_until_it_is_right(shop: Shop) -> None:
     await write_secret(shop, "orders-db-ca", {"ca.crt": stranger.bundle})
     await until_pooler(shop, "TlsFailed", "certificate verify failed")
 
+    await write_secret(shop, "orders-db-ca", {"ca.crt": misnamed.bundle})
+    await until_pooler(shop, "TlsFailed", "Hostname mismatch")
+
+    held = await serve_tls(shop)
     await write_secret(shop, "orders-db-ca", {"ca.crt": held.bundle})
     await until_pooler(shop, "AuthenticationFailed", "correct the Secret")
 
@@ -99,7 +103,7 @@ async def test_what_is_wrong_is_named_until_it_is_right(shop: Shop) -> None:
 
 
 async def test_a_share_shrinks_and_pods_go_under_load_and_no_request_fails(shop: Shop) -> None:
-    await write_secret(shop, AUTH, {"userlist.txt": b'"shop" "shop-demo"'})
+    await write_secret(shop, AUTH, USERS)
     await shop.budget(API, pooler=pooler(maxConnections=40))
     await shop.application("api", 2, drains=True, without=("DB_HOST",))
     await shop.ready("api")
@@ -130,55 +134,63 @@ async def test_a_share_shrinks_and_pods_go_under_load_and_no_request_fails(shop:
     assert seen["over_usable"] == 0
 
 
-async def test_a_workload_that_outgrows_its_budget_moves_behind_the_pooler_by_itself(shop: Shop) -> None:
-    await write_secret(shop, AUTH, {"userlist.txt": b'"shop" "shop-demo"'})
-    await shop.budget({**API, "minPerProcess": 6}, pooler=pooler(mode="Auto"), updateMode="Recreate")
+async def test_a_workload_that_outgrows_its_budget_goes_behind_the_pooler_and_comes_back_by_itself(shop: Shop) -> None:
+    """At the floor 3 pods of 2 processes need 30 connections and 5 need 50; the pooler leaves 48."""
+    await write_secret(shop, AUTH, USERS)
+    await shop.budget({**API, "minPerProcess": 5}, pooler=pooler(mode="Auto"), updateMode="Recreate")
     await shop.application("api", 2, drains=True, without=("DB_HOST",))
-    await shop.ready("api")
-    few = await shop.space.status(
-        "orders", lambda s: s["workloads"][0]["reason"] == "FitsDirectly", what="it is direct"
-    )
+    await until_all(shop, 2, "Direct")
     await until_pooler(shop, "Ready")
     await shop.start("sampler", *SAMPLER, role="postgres")
     await shop.start("load", *LOAD)
 
     await shop.space.scale("Deployment", "api", 4)
-    moved = await shop.space.status("orders", all_behind_the_pooler, what="4 pods are behind the pooler", seconds=120)
-    assert moved["workloads"][0]["mode"] == "Pooled"
+    await until_all(shop, 4, "Pooled")
+    moved = await shop.space.status(
+        "orders", lambda s: charged(s) == s["pooler"]["connections"], what="only the pooler"
+    )
+    assert (moved["workloads"][0]["mode"], moved["workloads"][0]["reason"]) == ("Pooled", "DirectDoesNotFit")
+    await until(shop, await sessions_of(shop, "api"), 0)
+
+    await shop.space.scale("Deployment", "api", 2)
+    pods = await until_all(shop, 2, "Direct")
+    granted = sum(map(connections, pods))
+    back = await shop.space.status(
+        "orders", lambda s: charged(s) == granted + s["pooler"]["connections"], what="the pooler gave back", seconds=60
+    )
+    assert (back["workloads"][0]["mode"], back["workloads"][0]["reason"]) == ("Direct", "FitsDirectly")
+    assert back["pooler"]["connections"] == REPLICAS
     load, seen = await shop.stop("load"), await shop.stop("sampler")
-    print(f"before: {few['capacity']}\nafter: {moved['capacity']}\nload: {load}\nsampler: {seen}")
+    print(f"moved: {moved['capacity']}\nback: {back['capacity']}\nload: {load}\nsampler: {seen}")
     assert load["failures"].keys() <= UNREACHED
-    assert load["ok"] > 100
+    assert load["ok"] > 1000
     assert seen["over_usable"] == 0
 
 
-def all_behind_the_pooler(status: Raw) -> bool:
-    """Whether 4 pods run, and the pooler's share is all that is charged."""
-    (workload,) = status["workloads"]
-    running = (workload["reason"], workload["pods"]["current"], workload["pods"]["waiting"])
-    return running == ("DirectDoesNotFit", 4, 0) and status["capacity"]["committed"] == status["pooler"]["connections"]
+def charged(status: Raw) -> int:
+    """Return what is charged of the server."""
+    found: int = status["capacity"]["committed"]
+    return found
 
 
-async def until(shop: Shop, query: str, count: int, seconds: float = 30) -> None:
-    """Wait until a query of one number gives this one."""
-    until = time.monotonic() + seconds
-    while (found := int(await psql(shop, query))) != count:
-        assert time.monotonic() < until, f"not within {seconds:.0f} s: {query} gives {found}, not {count}"
+async def until_all(shop: Shop, count: int, mode: str) -> list[Raw]:
+    """Wait until so many pods of `api` serve, all of this mode, and no other is left; return them."""
+
+    def api(pods: list[Raw]) -> list[Raw]:
+        return [pod for pod in pods if pod["metadata"].get("labels", {}).get("app") == "api"]
+
+    def are_there(pods: list[Raw]) -> bool:
+        modes = [pod["metadata"]["annotations"].get("poolbudget.dev/mode") for pod in api(pods) if is_ready(pod)]
+        return len(api(pods)) == count and modes == [mode] * count
+
+    return api(await shop.space.until("Pod", are_there, what=f"{count} pods of api are {mode}", seconds=240))
 
 
-async def until_replaced(shop: Shop, pod: Raw) -> None:
-    """Wait until another pod of the same name is ready."""
-    metadata = pod["metadata"]
-
-    def holds(pods: list[Raw]) -> bool:
-        same = [p for p in pods if p["metadata"]["name"] == metadata["name"]]
-        return any(p["metadata"]["uid"] != metadata["uid"] and is_ready(p) for p in same)
-
-    await shop.space.until("Pod", holds, what=f"{metadata['name']} is replaced", seconds=60)
-
-
-def is_ready(pod: Raw) -> bool:
-    return any(c["type"] == "Ready" and c["status"] == "True" for c in pod["status"].get("conditions", []))
+async def sessions_of(shop: Shop, app: str) -> str:
+    """Return the query that counts the sessions which pods of an application hold themselves."""
+    pods = await shop.space.all("Pod", labelSelector=f"app={app}")
+    addresses = ", ".join(f"'{pod['status']['podIP']}'" for pod in pods)
+    return f"SELECT count(*) FROM pg_stat_activity WHERE client_addr IN ({addresses})"
 
 
 def names(objects: list[Raw]) -> list[str]:

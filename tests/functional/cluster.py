@@ -5,13 +5,15 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 T = TypeVar("T")
 DEPLOY = Path(__file__).parent / "deploy"
 POOLBUDGET = Path(sys.executable).with_name("poolbudget")
+SYSTEM = ("-n", "poolbudget-system")
 GATE = {"name": "poolbudget.dev/grant"}
 
 
@@ -82,10 +84,25 @@ def pod(namespace: str, name: str = "api-1", **changes: Any) -> dict[str, Any]:
 def install() -> None:
     """Apply the project's manifests with short timers, start its newest image, and wait until pods are admitted."""
     kubectl("apply", "-k", str(DEPLOY))
-    kubectl("-n", "poolbudget-system", "rollout", "restart", "deployment")
+    kubectl(*SYSTEM, "rollout", "restart", "deployment")
     for name in ("poolbudget-operator", "poolbudget-webhook"):
-        kubectl("-n", "poolbudget-system", "rollout", "status", f"deployment/{name}", "--timeout=120s")
+        kubectl(*SYSTEM, "rollout", "status", f"deployment/{name}", "--timeout=120s")
     eventually(is_admitting, "a labelled pod comes back gated")
+
+
+@contextmanager
+def operator_away() -> Iterator[None]:
+    """Meanwhile no operator runs in the cluster; the webhook does."""
+    operator = "deployment/poolbudget-operator"
+    pods = ("pods", "-l", "app.kubernetes.io/name=poolbudget-operator")
+    replicas = kubectl("get", *SYSTEM, operator, "-o", "jsonpath={.spec.replicas}").stdout
+    kubectl("scale", *SYSTEM, operator, "--replicas=0")
+    try:
+        kubectl("wait", *SYSTEM, *pods, "--for=delete", "--timeout=60s")
+        yield
+    finally:
+        kubectl("scale", *SYSTEM, operator, f"--replicas={replicas}")
+        kubectl("rollout", "status", *SYSTEM, operator, "--timeout=120s")
 
 
 def is_admitting() -> bool:

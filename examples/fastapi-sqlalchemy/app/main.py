@@ -53,7 +53,7 @@ async def failed(_: Request, error: Exception) -> JSONResponse:
     return JSONResponse({"error": type(error).__name__, "detail": str(error)}, status_code=500)
 
 
-for kind in (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+for kind in (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError):
     app.add_exception_handler(kind, failed)
 
 

@@ -22,8 +22,18 @@ class Unobservable(Exception):  # noqa: N818 - a state that is reported, not a f
         self.reason = reason
 
 
-FAILURES = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError, ValueError, ApiError, Unobservable)
-"""ValueError: a host or name that the resolver or the driver cannot even encode."""
+FAILURES = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    OSError,
+    TimeoutError,
+    ValueError,
+    ApiError,
+    Unobservable,
+)
+"""InternalClientError: of a query on a connection that the server has just ended. ValueError: a host or name that the
+resolver or the driver cannot even encode."""
 
 
 async def connect(

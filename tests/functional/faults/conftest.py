@@ -6,24 +6,16 @@ from pathlib import Path
 import pytest
 
 from poolbudget.kube import Kube
-from tests.functional.cluster import kubectl
+from tests.functional.cluster import operator_away
 from tests.functional.faults.operators import Access, Operators, access_as_operator
 from tests.functional.faults.proxy import Proxy, serving
-from tests.functional.space import OPERATOR_NAMESPACE
-
-DEPLOYMENT = "deployment/poolbudget-operator"
-PODS = ("pods", "-l", "app.kubernetes.io/name=poolbudget-operator")
 
 
 @pytest.fixture(scope="package")
 def resting(installed: None) -> Iterator[None]:
     """No operator runs in the cluster; the webhook does."""
-    replicas = kubectl("get", "-n", OPERATOR_NAMESPACE, DEPLOYMENT, "-o", "jsonpath={.spec.replicas}").stdout
-    kubectl("scale", "-n", OPERATOR_NAMESPACE, DEPLOYMENT, "--replicas=0")
-    kubectl("wait", "-n", OPERATOR_NAMESPACE, *PODS, "--for=delete", "--timeout=60s")
-    yield
-    kubectl("scale", "-n", OPERATOR_NAMESPACE, DEPLOYMENT, f"--replicas={replicas}")
-    kubectl("rollout", "status", "-n", OPERATOR_NAMESPACE, DEPLOYMENT, "--timeout=60s")
+    with operator_away():
+        yield
 
 
 @pytest.fixture(scope="package")
