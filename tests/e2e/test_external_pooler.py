@@ -123,8 +123,10 @@ async def test_a_pod_that_goes_past_the_pooler_is_named_and_charged(shop: Shop) 
     await shop.application("api", 1, surge=False)
     await shop.ready("api")
     (pod,) = await shop.space.until_pods("api", granted=1)
-    await shop.start("load", *LOAD, "--url", "http://api/orders/7?hold_ms=300", "--seconds", "60")
-    status = await shop.space.status("orders", lambda s: reason(s) == "Bypassed", what="it is seen at the server")
+    await shop.start("load", *LOAD, "--url", "http://api/orders/7?hold_ms=300", "--seconds", "120")
+    status = await shop.space.status(
+        "orders", lambda s: reason(s) == "Bypassed", what="it is seen at the server", seconds=90
+    )
     assert status["workloads"][0]["message"].startswith(f"pod {pod['metadata']['name']} holds ")
     assert condition(status, "WithinBudget")["reason"] == "Bypassed"
     assert status["capacity"]["committed"] == CONNECTIONS + status["workloads"][0]["connections"]["inUse"]
