@@ -9,6 +9,8 @@ import os
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import yaml
@@ -170,7 +172,16 @@ async def _configuration(kubeconfig: str | None) -> client.Configuration:
             await config.load_kube_config(config_file=kubeconfig, client_configuration=configuration)
     except (config.ConfigException, OSError, yaml.YAMLError) as error:
         raise ApiError(0, "NoCluster", f"no usable kubeconfig: {error}; set KUBECONFIG") from error
+    # With it, aiohttp would look for ~/.netrc and a proxy again for every single request, the former in another thread.
+    configuration.client_session_kwargs = {"trust_env": False}
+    configuration.proxy = configuration.proxy or _proxy_of_environment(configuration.host)
     return configuration
+
+
+def _proxy_of_environment(url: str) -> str | None:
+    """Return what HTTPS_PROXY (or HTTP_PROXY) says of the URL, unless NO_PROXY exempts its host."""
+    parts = urlsplit(url)
+    return None if proxy_bypass(parts.hostname or "") else getproxies().get(parts.scheme)
 
 
 def _status(body: bytes) -> Mapping[str, Any]:

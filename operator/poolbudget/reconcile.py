@@ -7,10 +7,11 @@ Everything is decided on one picture, and what is decided is a value; only then 
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from poolbudget.act.ledger import LedgerStore
 from poolbudget.act.notices import Notices
-from poolbudget.act.pods import PodWriter
+from poolbudget.act.pods import Annotations, PodWriter
 from poolbudget.act.pooler import Poolers
 from poolbudget.act.rollouts import RolloutWriter
 from poolbudget.act.status import StatusWriter
@@ -137,7 +138,7 @@ def _snapshot(
     )
 
 
-def _starts(snapshot: Snapshot, decision: Decision) -> list[tuple[Pod, dict[str, str]]]:
-    """Return the pods whose gate is opened, with the annotations that they get."""
-    granted = [(g.pod, grant_annotations(g, snapshot.specs, snapshot.plan)) for g in decision.grants]
-    return granted + [(pod, {}) for pod in decision.opened]
+def _starts(snapshot: Snapshot, decision: Decision) -> list[tuple[Pod, Annotations]]:
+    """Return the pods whose gate is opened, with what makes the annotations that they get."""
+    granted = [(g.pod, partial(grant_annotations, g, snapshot.specs, snapshot.plan)) for g in decision.grants]
+    return [*granted, *((pod, dict) for pod in decision.opened)]

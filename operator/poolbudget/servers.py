@@ -24,8 +24,12 @@ log = logging.getLogger(__name__)
 
 OBSERVE_SECONDS = 5.0
 RETRY_SECONDS = 1.0
-REST_SECONDS = 0.1
-"""The longest rest after a round. In a burst every pod asks for one; half of the time is left to send the grants."""
+REST_FACTOR = 4
+REST_SECONDS = 0.5
+"""How much longer the rest after a round is than the processor worked meanwhile, and the longest (s).
+
+In a burst every pod asks for a round; most of the time is to be left to send what the last ones have granted.
+"""
 
 
 class Servers:
@@ -114,9 +118,9 @@ class ServerTask:
         """Run rounds for ever. A failed one is logged and tried again: it has left nothing half done."""
         while True:
             self._changed.clear()
-            started = time.monotonic()
+            worked = time.process_time()
             await self._round()
-            await asyncio.sleep(min(REST_SECONDS, time.monotonic() - started))
+            await asyncio.sleep(min(REST_SECONDS, REST_FACTOR * (time.process_time() - worked)))
             with suppress(TimeoutError):
                 async with asyncio.timeout(OBSERVE_SECONDS):
                     await self._changed.wait()

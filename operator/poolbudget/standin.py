@@ -8,6 +8,7 @@ replica of the webhook, makes the write fail, and then nothing is granted.
 import asyncio
 import logging
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 from poolbudget.act.lease import LEASE_NAME, Lease
@@ -55,7 +56,7 @@ async def _grant(kube: Kube, pods: PodWriter, store: LedgerStore, budget: Budget
     if not due:
         return
     await store.write({**ledger, **{start.pod.uid: start.reservation for start in due}})
-    pods.start([(start.pod, start.annotations) for start in due])
+    pods.start([(start.pod, partial(dict, start.annotations)) for start in due])
     log.info("%s: no operator leads: starting %d pods with the published plan", budget.key, len(due))
 
 

@@ -1,43 +1,52 @@
 """How long a pod waits for its grant, and how many are granted per second beside the API server's bare PATCH rate.
 
-    make bench, or inside `python -m tests.cluster exec`: python -m tests.bench.bench_grants
+    make bench, or inside `python -m tests.cluster exec`: python -m tests.bench.bench_grants [PODS...]
 
-Needs the operator and the webhook installed. The pods never start: no node has the label that they ask for. Both sides
-send the same patch to the same number of pods with the same number of requests in flight, one after the other.
+Needs the operator and the webhook installed; the operator's Deployment rests meanwhile, and operators of this machine
+are measured. The pods never start: no node has the label that they ask for. Both sides send the same patches, under the
+same service account, to the same pods (the webhook's), with as many requests in flight, in turns. No operator runs
+beside the bare patches.
 """
 
 import asyncio
 import json
 import os
 import statistics
+import sys
+import tempfile
 import time
-from collections import Counter
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from poolbudget.act.outbox import IN_FLIGHT
-from poolbudget.kube import Kube
+from poolbudget.act.pods import pod_path, start_patch
+from poolbudget.kube import JSON_PATCH, Kube
+from poolbudget.ledger.model import CONNECTIONS_ANNOTATION, MODE_ANNOTATION, Pod
+from poolbudget.ledger.triage import setting_annotations
+from poolbudget.observe.pods import parse_pod
+from tests.bench.load import LedgerWrites, at_once, remove_ledgers, remove_pods
+from tests.bench.operators import PATIENCE_SECONDS, resting, running
+from tests.functional.faults.operators import access_as_operator
 
 NAMESPACE = "poolbudget-bench"
 PODS = f"/api/v1/namespaces/{NAMESPACE}/pods"
 BUDGETS = f"/apis/poolbudget.dev/v1alpha1/namespaces/{NAMESPACE}/poolbudgets"
-LEDGERS = "/api/v1/namespaces/poolbudget-system/configmaps"
-GATE = "poolbudget.dev/grant"
 LATENCY_COUNTS = (1, 100)
 RATE_COUNTS = (10, 100, 500, 2000)
 REPEATS = 3
 SINGLES = 30
 
 
-def pod(name: str, labels: Mapping[str, str], gated: bool = False) -> dict[str, Any]:
+def pod(name: str, labels: Mapping[str, str]) -> dict[str, Any]:
     """Return a pod that no node takes."""
     spec: dict[str, Any] = {
         "containers": [{"name": "app", "image": "registry.k8s.io/pause:3.10.1"}],
         "nodeSelector": {"poolbudget.dev/no-such-node": "true"},
         "terminationGracePeriodSeconds": 0,
     }
-    if gated:
-        spec["schedulingGates"] = [{"name": GATE}]
     return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": dict(labels)}, "spec": spec}
 
 
@@ -51,6 +60,22 @@ def budget(name: str, pods: int, max_connections: int) -> dict[str, Any]:
         "metadata": {"name": name, "namespace": NAMESPACE},
         "spec": spec,
     }
+
+
+@dataclass(frozen=True)
+class Sides:
+    """Who sends: the bench itself, a bare client with the operator's rights, and operators with this kubeconfig."""
+
+    kube: Kube
+    as_operator: Kube
+    config: Path
+
+
+class Rate(NamedTuple):
+    """Grants per second, and the operator's processor time for each."""
+
+    per_second: float
+    cpu_ms: float
 
 
 class Gates:
@@ -72,20 +97,10 @@ class Gates:
 
     async def wait_for(self, names: list[str]) -> None:
         """Return once all these pods are past the gate."""
-        while not all(name in self.opened for name in names):
-            self._changed.clear()
-            await self._changed.wait()
-
-
-async def in_flight(requests: list[Any]) -> None:
-    """Await all requests, as many at once as the operator sends."""
-    slots = asyncio.Semaphore(IN_FLIGHT)
-
-    async def one(request: Any) -> None:
-        async with slots:
-            await request
-
-    await asyncio.gather(*map(one, requests))
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while not all(name in self.opened for name in names):
+                self._changed.clear()
+                await self._changed.wait()
 
 
 async def webhook_knows(kube: Kube, labels: Mapping[str, str]) -> None:
@@ -115,84 +130,109 @@ async def latency(kube: Kube, gates: Gates, count: int) -> dict[str, Any]:
             await create(each)
             await gates.wait_for([each])
     else:
-        await in_flight([create(each) for each in names])
+        await at_once([create(each) for each in names], IN_FLIGHT)
         await gates.wait_for(names)
     waits = sorted(gates.opened[each] - created[each] for each in names)
     p99 = waits[min(len(waits) - 1, round(0.99 * len(waits)))]
     return {"pods_at_once": count, "p50_ms": round(1000 * statistics.median(waits)), "p99_ms": round(1000 * p99)}
 
 
-class LedgerWrites:
-    """How often each server's ledger was written, from one watch."""
-
-    def __init__(self, kube: Kube) -> None:
-        self._kube = kube
-        self.of: Counter[str] = Counter()
-
-    async def follow(self) -> None:
-        """Watch for ever."""
-        version = (await self._kube.get(LEDGERS, limit=1))["metadata"]["resourceVersion"]
-        async for event in self._kube.watch(LEDGERS, version, 600, labelSelector="poolbudget.dev/ledger"):
-            if event["type"] in {"ADDED", "MODIFIED"}:
-                self.of[event["object"]["metadata"]["annotations"]["poolbudget.dev/server"]] += 1
-
-
-async def throughput(kube: Kube, gates: Gates, writes: LedgerWrites, count: int) -> dict[str, Any]:
+async def throughput(sides: Sides, gates: Gates, writes: LedgerWrites, count: int) -> dict[str, Any]:
     """Compare grants with bare patches of as many pods, in turns, since the machine may be busy."""
     rates = [
-        (await granted(kube, gates, f"burst-{count}-{turn}", count), await bare(kube, f"bare-{count}-{turn}", count))
+        (await granted(sides, gates, f"burst-{count}-{turn}", count), await bare(sides, f"bare-{count}-{turn}", count))
         for turn in range(REPEATS)
     ]
-    ratio = statistics.median(ours / theirs for ours, theirs in rates)
-    ours, theirs = (statistics.median(side) for side in zip(*rates, strict=True))
+    granting, patching = (statistics.median(side) for side in zip(*((o.per_second, t) for o, t in rates), strict=True))
+    ratio = statistics.median(ours.per_second / theirs for ours, theirs in rates)
+    cpu = statistics.median(ours.cpu_ms for ours, _ in rates)
     written = sum(writes.of[f"{NAMESPACE}/burst-{count}-{turn}"] for turn in range(REPEATS))
-    per_second = {"granted_per_s": round(ours), "bare_patches_per_s": round(theirs), "ratio": round(ratio, 2)}
-    return {"pods": count, **per_second, "ledger_writes_per_grant": round(written / (count * REPEATS), 3)}
+    rounded = {"granted_per_s": round(granting), "bare_patches_per_s": round(patching), "ratio": round(ratio, 2)}
+    per_grant = {"cpu_ms_per_grant": round(cpu, 2), "ledger_writes_per_grant": round(written / (count * REPEATS), 3)}
+    return {"pods": count, **rounded, **per_grant}
 
 
-async def granted(kube: Kube, gates: Gates, name: str, count: int) -> float:
-    """Let `count` pods wait, give them room at one stroke, and return how many were granted per second."""
+@asynccontextmanager
+async def waiting(kube: Kube, name: str, count: int) -> AsyncIterator[list[str]]:
+    """Let `count` pods wait at the gate for room in a budget; the value is their names."""
     await kube.post(BUDGETS, budget(name, count, 1))
     labels = {"poolbudget.dev/budget": name, "poolbudget.dev/workload": "load"}
     await webhook_knows(kube, labels)
     names = [f"{name}-{i}" for i in range(count)]
-    await in_flight([kube.post(PODS, pod(each, labels)) for each in names])
-    started = time.monotonic()
-    await kube.patch(f"{BUDGETS}/{name}", {"spec": {"maxConnections": 2 * count}})
-    await gates.wait_for(names)
-    rate = count / (max(gates.opened[each] for each in names) - started)
-    await kube.delete(PODS)
-    return rate
+    await at_once([kube.post(PODS, pod(each, labels)) for each in names], IN_FLIGHT)
+    yield names
+    await remove_pods(kube, PODS, IN_FLIGHT)
+    await kube.delete(f"{BUDGETS}/{name}")
 
 
-async def bare(kube: Kube, name: str, count: int) -> float:
-    """Return how many bare patches of as many pods the API server carries out per second."""
-    names = [f"{name}-{i}" for i in range(count)]
-    await in_flight([kube.post(PODS, pod(each, {}, gated=True)) for each in names])
-    patch = {"metadata": {"annotations": {"x/connections": "1", "x/mode": "Direct"}}, "spec": {"schedulingGates": None}}
-    started = time.monotonic()
-    await in_flight([kube.patch(f"{PODS}/{each}", patch) for each in names])
-    rate = count / (time.monotonic() - started)
-    await kube.delete(PODS)
-    return rate
+async def granted(sides: Sides, gates: Gates, name: str, count: int) -> Rate:
+    """Let `count` pods wait, give them room at one stroke, and return how fast they were granted."""
+    kube = sides.kube
+    async with running(sides.config) as operator, waiting(kube, name, count) as names:
+        await shown(kube, name, count)
+        before, started = operator.used()[0], time.monotonic()
+        await kube.patch(f"{BUDGETS}/{name}", {"spec": {"maxConnections": 2 * count}})
+        await gates.wait_for(names)
+        used = operator.used()[0] - before
+    return Rate(count / (max(gates.opened[each] for each in names) - started), 1000 * used / count)
 
 
-async def run() -> None:
+async def shown(kube: Kube, name: str, count: int) -> None:
+    """Return once the budget's status says that `count` pods wait."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while (await kube.get(f"{BUDGETS}/{name}")).get("status", {}).get("waiting") != count:  # noqa: ASYNC110
+            await asyncio.sleep(0.1)
+
+
+async def bare(sides: Sides, name: str, count: int) -> float:
+    """Return how many of the same patches per second a client gets through that does nothing else."""
+    async with waiting(sides.kube, name, count):
+        pods = [
+            parsed[1] async for page in sides.kube.pages(PODS) for raw in page["items"] if (parsed := parse_pod(raw))
+        ]
+        patches = [(pod_path(pod), start_patch(pod, annotations(pod))) for pod in pods]
+        started = time.monotonic()
+        await at_once([sides.as_operator.patch(path, patch, JSON_PATCH) for path, patch in patches], IN_FLIGHT)
+        return count / (time.monotonic() - started)
+
+
+def annotations(pod: Pod) -> dict[str, str]:
+    """Return what a grant of one connection writes."""
+    return dict.fromkeys(setting_annotations(pod), "1") | {CONNECTIONS_ANNOTATION: "1", MODE_ANNOTATION: "Direct"}
+
+
+async def run(counts: Sequence[int]) -> None:
     """Measure in a namespace of its own and remove it."""
-    async with Kube.connect(os.environ.get("KUBECONFIG")) as kube:
+    async with Kube.connect(os.environ.get("KUBECONFIG")) as kube, resting():
+        await remove_ledgers(kube, NAMESPACE)  # of a run that was cut short
         await kube.post("/api/v1/namespaces", {"metadata": {"name": NAMESPACE}})
         gates, writes = Gates(kube), LedgerWrites(kube)
         following = [asyncio.create_task(each.follow()) for each in (gates, writes)]
         try:
-            for count in LATENCY_COUNTS:
-                print(json.dumps({"grant_latency": await latency(kube, gates, count)}), flush=True)
-            for count in RATE_COUNTS:
-                print(json.dumps({"grant_rate": await throughput(kube, gates, writes, count)}), flush=True)
+            async with both_sides(kube) as sides:
+                async with running(sides.config):
+                    for count in LATENCY_COUNTS:
+                        print(json.dumps({"grant_latency": await latency(kube, gates, count)}), flush=True)
+                    await remove_pods(kube, PODS, IN_FLIGHT)
+                for count in counts:
+                    print(json.dumps({"grant_rate": await throughput(sides, gates, writes, count)}), flush=True)
         finally:
             for each in following:
                 each.cancel()
+            await remove_pods(kube, PODS, IN_FLIGHT)
+            await remove_ledgers(kube, NAMESPACE)
             await kube.delete(f"/api/v1/namespaces/{NAMESPACE}")
 
 
+@asynccontextmanager
+async def both_sides(kube: Kube) -> AsyncIterator[Sides]:
+    """Prepare what both sides are sent with: the identity, too, decides what a request costs the API server."""
+    with tempfile.TemporaryDirectory() as folder:
+        access = await access_as_operator(kube)
+        config = access.kubeconfig(Path(folder, "operator.kubeconfig"), access.server)
+        async with Kube.connect(str(config)) as as_operator:
+            yield Sides(kube, as_operator, config)
+
+
 if __name__ == "__main__":
-    asyncio.run(run())
+    asyncio.run(run([int(word) for word in sys.argv[1:]] or RATE_COUNTS))

@@ -6,7 +6,7 @@ writes the annotations that the environment refers to and opens the gate, both o
 
 import asyncio
 import logging
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import UTC, datetime
 from functools import partial
 
@@ -51,6 +51,10 @@ def _annotate(pod: Pod, annotations: Mapping[str, str]) -> list[Operation]:
     ]
 
 
+Annotations = Callable[[], Mapping[str, str]]
+"""Makes the annotations of one pod: only of those that are not under way yet, since in a burst that is most of them."""
+
+
 class PodWriter:
     """Hands over what was decided on pods, and remembers it: nothing is sent again that is under way or just done."""
 
@@ -60,16 +64,16 @@ class PodWriter:
         self._ages: list[float] = []
         self._recreated: dict[WorkloadKey, float] = {}
 
-    def start(self, annotations: Collection[tuple[Pod, Mapping[str, str]]]) -> list[float]:
+    def start(self, annotations: Collection[tuple[Pod, Annotations]]) -> list[float]:
         """Have the annotations written and the gate opened of each of these pods.
 
         Return the ages (s) of those opened since the last call. One that failed is sent again once it is given again.
         """
         self._started &= {pod.uid for pod, _ in annotations}
-        for pod, values in annotations:
+        for pod, annotate in annotations:
             if pod.uid not in self._started:
                 self._started.add(pod.uid)
-                self._outbox.grant(partial(self._start, pod, values))
+                self._outbox.grant(partial(self._start, pod, annotate()))
         opened, self._ages = self._ages, []
         return opened
 

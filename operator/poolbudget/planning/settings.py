@@ -7,6 +7,7 @@ reference to an annotation that is not there is an empty string, and `int("")` e
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from hashlib import sha256
 
 from poolbudget.api.v1alpha1 import Database, PoolBudgetSpec, Route, SettingName, Workload, WorkloadMode
@@ -60,6 +61,7 @@ def setting_values(
     }
 
 
+@lru_cache
 def annotation_key(variable: str) -> str:
     """Return the key of the annotation that holds a variable's value.
 
