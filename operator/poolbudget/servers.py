@@ -24,11 +24,11 @@ log = logging.getLogger(__name__)
 
 OBSERVE_SECONDS = 5.0
 RETRY_SECONDS = 1.0
-REST_FACTOR = 4
 REST_SECONDS = 0.5
-"""How much longer the rest after a round is than the processor worked meanwhile, and the longest (s).
+"""The longest of each rest after a round: as long as it worked, then until there is a place for what it has granted.
 
-In a burst every pod asks for a round; most of the time is to be left to send what the last ones have granted.
+In a burst every pod asks for a round. So others get half of the processor, and what comes while grants queue up is
+decided at one stroke.
 """
 
 
@@ -120,7 +120,8 @@ class ServerTask:
             self._changed.clear()
             worked = time.process_time()
             await self._round()
-            await asyncio.sleep(min(REST_SECONDS, REST_FACTOR * (time.process_time() - worked)))
+            await asyncio.sleep(min(REST_SECONDS, time.process_time() - worked))
+            await self.server.pods.taken_up(REST_SECONDS)
             with suppress(TimeoutError):
                 async with asyncio.timeout(OBSERVE_SECONDS):
                     await self._changed.wait()

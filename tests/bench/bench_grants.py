@@ -27,7 +27,7 @@ from poolbudget.kube import JSON_PATCH, Kube
 from poolbudget.ledger.model import CONNECTIONS_ANNOTATION, MODE_ANNOTATION, Pod
 from poolbudget.ledger.triage import setting_annotations
 from poolbudget.observe.pods import parse_pod
-from tests.bench.load import LedgerWrites, at_once, remove_ledgers, remove_pods
+from tests.bench.load import LedgerWrites, at_once, changes, remove_ledgers, remove_pods
 from tests.bench.operators import PATIENCE_SECONDS, resting, running
 from tests.functional.faults.operators import access_as_operator
 
@@ -88,8 +88,7 @@ class Gates:
 
     async def follow(self) -> None:
         """Watch for ever."""
-        version = (await self._kube.get(PODS, limit=1))["metadata"]["resourceVersion"]
-        async for event in self._kube.watch(PODS, version, 600):
+        async for event in changes(self._kube, PODS):
             raw = event["object"]
             if event["type"] in {"ADDED", "MODIFIED"} and not raw["spec"].get("schedulingGates"):
                 self.opened.setdefault(raw["metadata"]["name"], time.monotonic())
@@ -117,6 +116,7 @@ async def latency(kube: Kube, gates: Gates, count: int) -> dict[str, Any]:
     name = f"latency-{count}"
     await kube.post(BUDGETS, budget(name, max(count, SINGLES), 2000))
     labels = {"poolbudget.dev/budget": name, "poolbudget.dev/workload": "load"}
+    await shown(kube, name, 0)
     created: dict[str, float] = {}
 
     async def create(pod_name: str) -> None:
@@ -178,7 +178,7 @@ async def granted(sides: Sides, gates: Gates, name: str, count: int) -> Rate:
 
 
 async def shown(kube: Kube, name: str, count: int) -> None:
-    """Return once the budget's status says that `count` pods wait."""
+    """Return once the operator works, and the budget's status says that `count` pods wait."""
     async with asyncio.timeout(PATIENCE_SECONDS):
         while (await kube.get(f"{BUDGETS}/{name}")).get("status", {}).get("waiting") != count:  # noqa: ASYNC110
             await asyncio.sleep(0.1)

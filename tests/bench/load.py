@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Iterable
 from typing import Any
 
 from poolbudget.act.ledger import LABEL, SERVER_ANNOTATION
@@ -11,6 +11,7 @@ from tests.functional.space import OPERATOR_NAMESPACE
 
 LEDGERS = f"/api/v1/namespaces/{OPERATOR_NAMESPACE}/configmaps"
 NOT_FOUND = 404
+WATCH_SECONDS = 300
 
 
 class LedgerWrites:
@@ -22,10 +23,18 @@ class LedgerWrites:
 
     async def follow(self) -> None:
         """Watch for ever."""
-        version = (await self._kube.get(LEDGERS, limit=1))["metadata"]["resourceVersion"]
-        async for event in self._kube.watch(LEDGERS, version, 600, labelSelector=LABEL):
+        async for event in changes(self._kube, LEDGERS, labelSelector=LABEL):
             if event["type"] in {"ADDED", "MODIFIED"}:
                 self.of[event["object"]["metadata"]["annotations"][SERVER_ANNOTATION]] += 1
+
+
+async def changes(kube: Kube, path: str, **params: str | int) -> AsyncIterator[dict[str, Any]]:
+    """Yield what happens to objects from now on, for ever: a watch ends after some minutes, and another takes over."""
+    version = (await kube.get(path, limit=1))["metadata"]["resourceVersion"]
+    while True:
+        async for event in kube.watch(path, version, WATCH_SECONDS, **params):
+            version = event["object"]["metadata"]["resourceVersion"]
+            yield event
 
 
 async def at_once(requests: Iterable[Awaitable[Any]], most: int) -> None:

@@ -67,6 +67,28 @@ async def test_no_more_grants_are_under_way_than_the_limit() -> None:
     assert most == IN_FLIGHT
 
 
+async def test_whoever_asks_learns_when_every_grant_so_far_has_found_a_place() -> None:
+    answers = asyncio.Semaphore(0)
+
+    async def grant() -> None:
+        await answers.acquire()
+
+    outbox = Outbox()
+    for _ in range(IN_FLIGHT):
+        outbox.grant(grant)
+    async with running(outbox):
+        asking = asyncio.create_task(outbox.taken_up(at_most=60))
+        for _ in range(100):
+            await asyncio.sleep(0)
+        assert not asking.done()
+        answers.release()
+        await asking
+        assert answers.locked()  # the others are under way
+        await outbox.taken_up(at_most=0)  # and nobody waits longer than he wants to
+        for _ in range(2 * IN_FLIGHT):
+            answers.release()
+
+
 async def test_a_request_that_fails_stops_no_other() -> None:
     sent: list[int] = []
 

@@ -34,6 +34,17 @@ class Outbox:
         """Send this when pods need not wait for it."""
         self._courtesies.put_nowait(request)
 
+    async def taken_up(self, at_most: float) -> None:
+        """Return once there was a place for every grant so far, or after so many seconds."""
+        reached = asyncio.Event()
+
+        async def reach() -> None:
+            reached.set()
+
+        self.grant(reach)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(reached.wait(), at_most)
+
     async def run(self) -> None:
         """Send for ever."""
         async with asyncio.TaskGroup() as group:

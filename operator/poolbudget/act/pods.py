@@ -77,6 +77,10 @@ class PodWriter:
         opened, self._ages = self._ages, []
         return opened
 
+    async def taken_up(self, at_most: float) -> None:
+        """Return once all that was handed over is being sent, or after so many seconds."""
+        await self._outbox.taken_up(at_most)
+
     def recreate(self, pods: Iterable[Pod], reason: str, note: str) -> None:
         """Have pods deleted, and say why in an Event of each; their controllers make them anew.
 
