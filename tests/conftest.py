@@ -1,16 +1,28 @@
 """What tests on a real cluster share: the installed operator and webhook, and a namespace for each test.
 
-They run where kubectl reaches a cluster that has the project's images, as under `make e2e`.
+They run where kubectl reaches a cluster that has the project's images, as under `make e2e`. Where tests are spread over
+several processes, all that share a cluster stay in one: some stop what others need.
 """
 
 import uuid
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 
 from poolbudget.kube import Kube
 from tests.functional.cluster import DEPLOY, install, kubectl
 from tests.functional.space import OPERATOR_NAMESPACE, Space
+
+ON_A_CLUSTER = [Path(__file__).with_name(name) for name in ("functional", "e2e")]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests on a cluster together, before pytest-xdist reads the groups."""
+    for item in items:
+        if any(item.path.is_relative_to(folder) for folder in ON_A_CLUSTER):
+            item.add_marker(pytest.mark.xdist_group("cluster"))
 
 
 @pytest.fixture(scope="session")
