@@ -8,13 +8,14 @@ import inspect
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import yaml
 
 from examples.demo.phases import DEPLOY
 from tests.chaos import sampler
-from tests.e2e.database import BASE, Shop
+from tests.e2e.database import BASE, EVERYWHERE, Shop, importing, module, uvicorn
 from tests.functional.cluster import budget, eventually, is_admitting, kubectl
 from tests.functional.space import OPERATOR_NAMESPACE, Raw, Space
 
@@ -41,13 +42,12 @@ class Workload:
     rate: int
 
 
-EVERYWHERE = "0.0.0.0"  # noqa: S104 - in a pod
-UVICORN = ("uvicorn", "app.main:app", "--host", EVERYWHERE, "--port", "8000", "--no-access-log")
-GUNICORN = ("gunicorn", "app.main:app", "--bind", f"{EVERYWHERE}:8000", "-k", "uvicorn_worker.UvicornWorker")
+APPLICATION = Path(__file__).with_name("eager.py")
+GUNICORN = ("gunicorn", f"{APPLICATION.stem}:app", "--bind", f"{EVERYWHERE}:8000", "-k", "uvicorn_worker.UvicornWorker")
 WORKLOADS: Mapping[str, Workload] = {
-    "api": Workload((*UVICORN, "--workers", "2"), most_pods=3, hold=400, clients=60, rate=80),
+    "api": Workload(uvicorn(APPLICATION, 2), most_pods=3, hold=400, clients=60, rate=80),
     "worker": Workload((*GUNICORN, "-w", "3", "--no-control-socket"), most_pods=2, hold=1000, clients=40, rate=30),
-    "batch": Workload((*UVICORN, "--workers", "1"), most_pods=2, hold=2000, clients=24, rate=12),
+    "batch": Workload(uvicorn(APPLICATION), most_pods=2, hold=2000, clients=24, rate=12),
 }
 """At the floor of 2 a process they need 4 x 4 + 3 x 6 + 3 x 2 = 40 of 54; the plan hands out the other 14, too."""
 
@@ -75,7 +75,7 @@ async def build(space: Space, *, headroom: int, check_interval: int) -> Shop:
     kubectl("wait", "-n", NAMESPACE, "--for=create", "serviceaccount/default", "--timeout=60s")
     manifests = rendered()
     shop = Shop(space, manifests | {key: raw for name in WORKLOADS for key, raw in application(manifests, name)})
-    await space.apply(*server(manifests, USABLE + RESERVED + headroom))
+    await space.apply(*server(manifests, USABLE + RESERVED + headroom), module(APPLICATION))
     await rolled_out("statefulset/orders-db")
     set_check_interval(check_interval)
     await space.apply(the_budget(space.name, headroom))
@@ -134,7 +134,9 @@ def application(manifests: Mapping[tuple[str, str], Raw], name: str) -> list[tup
         raw = json.loads(text)
         raw["metadata"]["name"] = name
         made.append(((kind, name), raw))
-    made[1][1]["spec"]["template"]["spec"]["containers"][0]["command"] = list(WORKLOADS[name].command)
+    template = made[1][1]["spec"]["template"]
+    template["spec"]["containers"][0]["command"] = list(WORKLOADS[name].command)
+    importing(APPLICATION, template)
     return made
 
 

@@ -13,6 +13,7 @@ from tests.functional.cluster import budget, kubectl
 from tests.functional.space import Raw, Space
 
 BASE = Path(__file__).parents[2] / "examples" / "demo" / "base"
+EVERYWHERE = "0.0.0.0"  # noqa: S104 - in a pod
 USABLE = 50
 """Of the 60 connections of that server, with 10 reserved."""
 
@@ -125,6 +126,31 @@ class Shop:
 def labels(workload: str) -> dict[str, str]:
     """Return what a pod template of the workload has to carry."""
     return {"poolbudget.dev/budget": "orders", "poolbudget.dev/workload": workload}
+
+
+def uvicorn(module: Path, workers: int = 1) -> tuple[str, ...]:
+    """Return the command that serves the `app` of a module."""
+    where = ("--host", EVERYWHERE, "--port", "8000")
+    return ("uvicorn", f"{module.stem}:app", *where, "--no-access-log", "--workers", str(workers))
+
+
+def module(path: Path) -> Raw:
+    """Return a ConfigMap with a module that pods import: see `importing`."""
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": path.stem},
+        "data": {path.name: path.read_text()},
+    }
+
+
+def importing(path: Path, template: Raw) -> None:
+    """Let the first container of a pod template find this module."""
+    spec = template["spec"]
+    container, folder = spec["containers"][0], f"/{path.stem}"
+    spec.setdefault("volumes", []).append({"name": path.stem, "configMap": {"name": path.stem}})
+    container.setdefault("volumeMounts", []).append({"name": path.stem, "mountPath": folder})
+    container["env"].append({"name": "PYTHONPATH", "value": folder})
 
 
 async def open_shop(space: Space) -> Shop:

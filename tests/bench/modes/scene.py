@@ -12,8 +12,9 @@ from typing import Any
 
 from tests.bench.modes.arms import FEW_PODS, MAX_CONNECTIONS, RESERVED, SURGE_PODS, USABLE, Arm
 from tests.chaos.scene import REFUSED, rendered, server
-from tests.e2e.database import Shop, labels
+from tests.e2e.database import Shop, importing, labels, module, uvicorn
 from tests.e2e.pgbouncer import pgbouncers
+from tests.e2e.pooler import AUTH, USERS, until_pooler, write_secret
 from tests.functional.cluster import budget, eventually, kubectl
 from tests.functional.space import Raw, Space
 
@@ -49,9 +50,10 @@ async def build(space: Space) -> Shop:
     kubectl("wait", "-n", NAMESPACE, "--for=create", "serviceaccount/default", "--timeout=60s")
     manifests = rendered()
     shop = Shop(space, manifests)
-    await space.apply(*server(manifests, MAX_CONNECTIONS), routes())
+    await space.apply(*server(manifests, MAX_CONNECTIONS), module(APPLICATION))
     kubectl("rollout", "status", "-n", NAMESPACE, "statefulset/orders-db", "--timeout=90s")
     psql(NOTES)
+    await write_secret(shop, AUTH, USERS)
     for name, (role, cpu) in TOOLS.items():
         await shop.start(name, "sleep", "86400", role=role, cpu=cpu)
     return shop
@@ -67,6 +69,8 @@ async def in_place(shop: Shop, arm: Arm) -> AsyncIterator[None]:
     if arm.budget is not None:
         await space.apply(budget(NAMESPACE, **SERVER, **arm.budget))
         await space.status("orders", lambda status: bool(status.get("workloads")), what="it is planned")
+    if arm.has_own_pooler:
+        await until_pooler(shop, "Ready")
     await space.apply(shop.manifests["Service", "api"], deployment(shop.manifests["Deployment", "api"], arm))
     await shop.ready("api")
     yield
@@ -77,12 +81,6 @@ async def in_place(shop: Shop, arm: Arm) -> AsyncIterator[None]:
     await asyncio.to_thread(eventually, lambda: psql(BACKENDS) == "0", "no backend of the application is left")
 
 
-def routes() -> Raw:
-    """Return a ConfigMap with the routes that the application has only here."""
-    data = {APPLICATION.name: APPLICATION.read_text()}
-    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "routes"}, "data": data}
-
-
 def deployment(like: Raw, arm: Arm) -> Raw:
     """Return the demo's api with one process, the bench's routes and what the arm sets by hand."""
     made = copy.deepcopy(like)
@@ -91,16 +89,13 @@ def deployment(like: Raw, arm: Arm) -> Raw:
     template = made["spec"]["template"]
     if arm.is_ours:
         template["metadata"]["labels"] |= labels("api")
-    template["spec"]["volumes"].append({"name": "routes", "configMap": {"name": "routes"}})
     container = template["spec"]["containers"][0]
-    module = f"{APPLICATION.stem}:app"
-    container["command"] = ["uvicorn", module, "--host", "0.0.0.0", "--port", "8000", "--no-access-log"]  # noqa: S104
+    container["command"] = list(uvicorn(APPLICATION))
     container["resources"]["requests"]["cpu"] = POD_CPU
     container["lifecycle"]["preStop"] = {"sleep": {"seconds": DRAIN_SECONDS}}
-    container["volumeMounts"].append({"name": "routes", "mountPath": "/routes"})
     own = [entry for entry in container["env"] if entry["name"] != "DB_HOST"]
-    by_hand = {"PYTHONPATH": "/routes", **arm.env}
-    container["env"] = own + [{"name": name, "value": value} for name, value in by_hand.items()]
+    container["env"] = own + [{"name": name, "value": value} for name, value in arm.env.items()]
+    importing(APPLICATION, template)
     return made
 
 
