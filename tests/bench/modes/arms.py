@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tests.e2e.pooler import AUTH, REPLICAS
+
 RESERVED = 10
 SERVER_RESERVES = 3
 MAX_CONNECTIONS = 60
@@ -17,6 +19,8 @@ MANY_PODS = 12
 SURGE_PODS = 1
 CLIENTS_PER_PROCESS = 20
 """The pool of a process whose connections end at a PgBouncer: the most that a budget gives by default."""
+DEFAULT_POOL_SIZE = 5
+"""Of SQLAlchemy."""
 
 DIRECTLY = {"DB_HOST": "orders-db"}
 
@@ -34,6 +38,11 @@ class Arm:
     env: Mapping[str, str]
     pgbouncers: bool = False
     budget: Mapping[str, Any] | None = None
+
+    @property
+    def has_own_pooler(self) -> bool:
+        """Whether the operator runs a PgBouncer for it."""
+        return "authSecretRef" in (self.budget or {}).get("pooler", {})
 
     @property
     def is_ours(self) -> bool:
@@ -83,6 +92,16 @@ ARMS = (
         budget={
             "pooler": {"mode": "External", "external": {"host": "pgbouncer", "connections": USABLE}},
             "workloads": [{"name": "api", "maxPods": MANY_PODS, "route": "Env", "mode": "Pooled"}],
+        },
+    ),
+    Arm(
+        "auto",
+        "PoolBudget Auto: at least 5 for each process, so direct with few pods and pooled with many",
+        {},
+        budget={
+            "updateMode": "Recreate",
+            "pooler": {"mode": "Auto", "replicas": REPLICAS, "authSecretRef": {"name": AUTH}},
+            "workloads": [{"name": "api", "route": "Env", "minPerProcess": DEFAULT_POOL_SIZE}],
         },
     ),
 )
