@@ -33,6 +33,9 @@ from poolbudget.planning.plan import plan_server
 from poolbudget.pooler.charges import as_charged, charges, free, in_use, pooler_pods, proven
 from poolbudget.report import Findings, conditions, live_status
 
+HAND_OVER_SECONDS = 0.5
+"""The longest that a round waits for its grants to be taken up: in a burst, what comes meanwhile is decided at once."""
+
 
 @dataclass(frozen=True, slots=True)
 class Server:
@@ -76,7 +79,7 @@ async def reconcile(server: Server) -> None:
     yielding = server.unscheduled.due(stuck, snapshot, decision, now)
     rollouts = decide_rollouts(snapshot, decision, seen.targets, applied, datetime.now(UTC), server.cooldown)
 
-    # 4. Act: the ledger first, for what is not written down is not given. Pods follow while the next round decides.
+    # 4. Act: the ledger first, for what is not written down is not given. Grants leave before anything is reported.
     room = free(plan, held, decision.committed + snapshot.beside_grants)
     charged = charges(held, wanted.poolers, proven(poolers), room)
     await server.ledger.write(decision.ledger, seen.capacity.believed, charged)
@@ -85,6 +88,7 @@ async def reconcile(server: Server) -> None:
     server.pods.recreate(decision.recreated, "Recreated", "was born with the settings of another time")
     server.pods.recreate(yielding, "Unscheduled", "found no node, and others wait for its connections")
     await server.rollouts.start(rollouts.restart)
+    await server.pods.taken_up(HAND_OVER_SECONDS)
 
     # 5. Report: on the pods that wait, on the budgets, in the metrics.
     server.notices.show(decision.waits, seen.pods.values())

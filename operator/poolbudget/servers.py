@@ -25,11 +25,7 @@ log = logging.getLogger(__name__)
 OBSERVE_SECONDS = 5.0
 RETRY_SECONDS = 1.0
 REST_SECONDS = 0.5
-"""The longest of each rest after a round: as long as it worked, then until there is a place for what it has granted.
-
-In a burst every pod asks for a round. So others get half of the processor, and what comes while grants queue up is
-decided at one stroke.
-"""
+"""The longest rest after a round: as long as the processor worked, so that a burst leaves half of it to others."""
 
 
 class Servers:
@@ -121,7 +117,6 @@ class ServerTask:
             worked = time.process_time()
             await self._round()
             await asyncio.sleep(min(REST_SECONDS, time.process_time() - worked))
-            await self.server.pods.taken_up(REST_SECONDS)
             with suppress(TimeoutError):
                 async with asyncio.timeout(OBSERVE_SECONDS):
                     await self._changed.wait()
