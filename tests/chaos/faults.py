@@ -46,7 +46,15 @@ class World:
 
 async def rollout(world: World, fault: Fault) -> None:
     """Start a rolling update, whatever goes on."""
-    workload = fault.choose(sorted(WORKLOADS))
+    await _roll(world, fault, fault.choose(sorted(WORKLOADS)))
+
+
+async def rollouts(world: World, fault: Fault) -> None:
+    """Start rolling updates of all workloads at the same moment: every rollout slot is wanted."""
+    await asyncio.gather(*(_roll(world, fault, workload) for workload in WORKLOADS))
+
+
+async def _roll(world: World, fault: Fault, workload: str) -> None:
     template = {"metadata": {"annotations": {"chaos/restarted": str(fault.at)}}}
     path = world.space.path("Deployment", workload)
     changed = await world.space.kube.patch(path, {"spec": {"template": template}})
@@ -140,6 +148,7 @@ async def resume(world: World, process: int, seconds: float) -> None:
 
 FAULTS: Mapping[str, Callable[[World, Fault], Awaitable[None]]] = {
     "rollout": rollout,
+    "rollouts": rollouts,
     "scale": scale,
     "plan_edit": plan_edit,
     "pod_delete": pod_delete,

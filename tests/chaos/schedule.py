@@ -13,7 +13,8 @@ T = TypeVar("T")
 
 PAUSE_SECONDS = (3.0, 7.0)
 DECK = {
-    "rollout": 6,
+    "rollout": 4,
+    "rollouts": 3,
     "scale": 5,
     "plan_edit": 3,
     "pod_delete": 4,
