@@ -63,7 +63,7 @@ async def reconcile(server: Server) -> None:
     budgets = tuple(sorted(server.budgets.values(), key=lambda budget: (budget.created, budget.key)))
     ledger = await server.ledger.read()
     pooling = pooler_pods(server.poolers.states(server.ledger.poolers))
-    seen = await server.gatherer.gather(budgets, ledger, server.ledger.capacity, pooling)
+    seen = await server.gatherer.gather(budgets, ledger, server.ledger.noted, pooling)
     namespaces = await server.namespaces.labels(budgets, seen.pods.values())
 
     # 2. Plan: divide what is usable among the workloads; poolers keep what they may still hold.
@@ -82,7 +82,7 @@ async def reconcile(server: Server) -> None:
     # 4. Act: the ledger first, for what is not written down is not given. Grants leave before anything is reported.
     room = free(plan, held, decision.committed + snapshot.beside_grants)
     charged = charges(held, wanted.poolers, proven(poolers), room)
-    await server.ledger.write(decision.ledger, seen.capacity.believed, charged)
+    await server.ledger.write(decision.ledger, seen.noted, charged)
     server.poolers.keep(budgets, wanted.poolers, charged, in_use(decision.ledger), seen.sessions)
     started = server.pods.start(_starts(snapshot, decision))
     server.pods.recreate(decision.recreated, "Recreated", "was born with the settings of another time")

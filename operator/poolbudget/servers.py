@@ -156,7 +156,7 @@ async def _drain(server: Server) -> None:
     ledger, held = await server.ledger.read(), server.ledger.poolers
     if ledger or held:
         pooling = pooler_pods(server.poolers.states(held))
-        seen = await server.gatherer.gather((), ledger, server.ledger.capacity, pooling)
+        seen = await server.gatherer.gather((), ledger, server.ledger.noted, pooling)
         evidence = Evidence(seen.pods, seen.gone, seen.boots, seen.sessions)
         charged = charges(held, {}, proven(server.poolers.states(held)), room=0)
         await server.ledger.write(keep_what_may_live(ledger, evidence), poolers=charged)

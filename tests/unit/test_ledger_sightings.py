@@ -41,6 +41,13 @@ def test_what_was_seen_of_pods_once_holds_while_none_is_connected() -> None:
     assert sightings.enter({}, (), [GONE], now=SETTLE).settled == {GONE}
 
 
+def test_what_an_earlier_operator_saw_of_pods_holds_although_none_is_left() -> None:
+    sightings = Sightings(SETTLE)
+    sightings.shows_pods = True
+    sightings.enter({}, (), [GONE], now=0.0)
+    assert sightings.enter({}, (), [GONE], now=SETTLE).settled == {GONE}
+
+
 @pytest.mark.parametrize(
     ("readings", "settled"),
     [

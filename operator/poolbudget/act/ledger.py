@@ -11,7 +11,7 @@ from typing import Any
 
 from poolbudget.kube import METADATA_ONLY, ApiError, Kube
 from poolbudget.ledger.codec import decode, decode_poolers, encode, encode_poolers
-from poolbudget.ledger.model import Ledger
+from poolbudget.ledger.model import Ledger, Noted
 from poolbudget.ledger.packing import pack, unpack
 from poolbudget.planning.model import BudgetKey, Observed
 
@@ -20,6 +20,11 @@ LABEL = "poolbudget.dev/ledger"
 SERVER_ANNOTATION = "poolbudget.dev/server"
 CAPACITY_ANNOTATION = "poolbudget.dev/capacity"
 """What the server was last believed to have: max_connections, and how many of them it keeps for itself."""
+
+ADDRESSES_ANNOTATION = "poolbudget.dev/addresses"
+"""There once the server has shown a pod at the pod's own address: then one that shows nothing tells something."""
+
+ADDRESSES_SEEN = "seen"
 
 POOLERS_ANNOTATION = "poolbudget.dev/poolers"
 """What the poolers that the operator runs are charged: all that their pods may open, or may still hold."""
@@ -48,7 +53,7 @@ class LedgerStore:
         self.name = f"poolbudget-ledger-{hashlib.sha256(server.encode()).hexdigest()[:16]}"
         self._version: str | None = None
         self._known: Ledger | None = None
-        self.capacity: Observed | None = None
+        self.noted = Noted()
         self.poolers: Mapping[BudgetKey, int] = {}
         self._confirmed_at = 0.0
 
@@ -71,17 +76,17 @@ class LedgerStore:
     async def write(
         self,
         ledger: Ledger,
-        capacity: Observed | None = None,
+        noted: Noted | None = None,
         poolers: Mapping[BudgetKey, int] | None = None,
     ) -> None:
         """Replace the ledger if it is still what `read` gave; else, or in doubt, raise `LedgerConflictError`.
 
-        `capacity` is noted with it, for the operator to come, and so is what `poolers` are charged; None leaves what is
-        noted.
+        What is `noted` goes with it, for the operator to come, and so does what `poolers` are charged; None leaves what
+        is there.
         """
-        capacity = capacity or self.capacity
+        noted = noted or self.noted
         poolers = self.poolers if poolers is None else poolers
-        is_noted = (capacity, poolers) == (self.capacity, self.poolers)
+        is_noted = (noted, poolers) == (self.noted, self.poolers)
         nothing_new = not ledger and not poolers if self._version is None else is_noted
         if ledger == self._known and nothing_new:
             return
@@ -89,12 +94,10 @@ class LedgerStore:
         try:
             if self._version is None:
                 written = await self._kube.post(
-                    self._collection, self._object(ledger, capacity, poolers), accept=METADATA_ONLY
+                    self._collection, self._object(ledger, noted, poolers), accept=METADATA_ONLY
                 )
             else:
-                written = await self._kube.put(
-                    self._path, self._object(ledger, capacity, poolers), accept=METADATA_ONLY
-                )
+                written = await self._kube.put(self._path, self._object(ledger, noted, poolers), accept=METADATA_ONLY)
         except ApiError as error:
             if error.status == 404:  # deleted by a person: what we know goes on to hold, and is written anew
                 self._version, self._known = None, known
@@ -115,14 +118,17 @@ class LedgerStore:
                 raise
         self._version, self._known = None, {}
 
-    def _object(self, ledger: Ledger, capacity: Observed | None, poolers: Mapping[BudgetKey, int]) -> dict[str, Any]:
+    def _object(self, ledger: Ledger, noted: Noted, poolers: Mapping[BudgetKey, int]) -> dict[str, Any]:
         metadata: dict[str, Any] = {
             "name": self.name,
             "labels": {LABEL: "true"},
             "annotations": {SERVER_ANNOTATION: self._server},
         }
-        if capacity is not None:
-            metadata["annotations"][CAPACITY_ANNOTATION] = f"{capacity.max_connections} {capacity.reserved}"
+        if noted.capacity is not None:
+            believed = f"{noted.capacity.max_connections} {noted.capacity.reserved}"
+            metadata["annotations"][CAPACITY_ANNOTATION] = believed
+        if noted.shows_pods:
+            metadata["annotations"][ADDRESSES_ANNOTATION] = ADDRESSES_SEEN
         if poolers:
             metadata["annotations"][POOLERS_ANNOTATION] = encode_poolers(poolers)
         if self._version is not None:
@@ -147,7 +153,8 @@ class LedgerStore:
         annotations = metadata.get("annotations", {})
         self.poolers = decode_poolers(annotations.get(POOLERS_ANNOTATION, ""))
         self._known = ledger
-        self.capacity = _noted_capacity(annotations.get(CAPACITY_ANNOTATION, ""))
+        shows_pods = annotations.get(ADDRESSES_ANNOTATION) == ADDRESSES_SEEN
+        self.noted = Noted(_noted_capacity(annotations.get(CAPACITY_ANNOTATION, "")), shows_pods)
         self._version = metadata["resourceVersion"]
         self._confirmed_at = time.monotonic()
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from poolbudget.api.v1alpha1 import WorkloadMode
 from poolbudget.detection.podspec import PodSpec
-from poolbudget.planning.model import TargetKey, WorkloadKey
+from poolbudget.planning.model import Observed, TargetKey, WorkloadKey
 
 GATE = "poolbudget.dev/grant"
 BUDGET_LABEL = "poolbudget.dev/budget"
@@ -100,6 +100,18 @@ class Reservation:
 
 Ledger = Mapping[str, Reservation]
 """Reservations by the uid of their pod."""
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """What is noted of a server beside its reservations, for the operator to come.
+
+    `capacity`: what it was last believed to have. `shows_pods`: whether its database ever showed a pod at the address
+    that the pod has: if not, addresses may be translated on the way.
+    """
+
+    capacity: Observed | None = None
+    shows_pods: bool = False
 
 
 @dataclass(frozen=True, slots=True)

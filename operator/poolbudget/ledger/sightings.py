@@ -17,7 +17,7 @@ class Sightings:
         self._settle_time = settle_time
         self._seen: dict[str, float] = {}
         self._since: float | None = None
-        self._sees_pods = False
+        self.shows_pods = False
 
     def interrupt(self) -> None:
         """Note that the server could not be read: what happened meanwhile is not known."""
@@ -28,14 +28,14 @@ class Sightings:
     ) -> Sessions:
         """Take in a reading; of `addresses`, those have settled that showed no backend all through the settle time.
 
-        None has while no address of `own` pods was ever seen: addresses may be translated on the way to the database.
+        None has while no address of `own` pods was ever seen (`shows_pods`): addresses may be translated on the way.
         """
         telling = {pod.address for pod in own if pod.address != pod.host} - {""}
-        self._sees_pods = self._sees_pods or not telling.isdisjoint(backends)
+        self.shows_pods = self.shows_pods or not telling.isdisjoint(backends)
         if self._since is None:
             self._since = now
             self._seen.clear()
         self._seen.update(dict.fromkeys(backends, now))
         quiet_since = {address: max(self._seen.get(address, 0.0), self._since) for address in addresses}
         settled = {address for address, since in quiet_since.items() if now - since >= self._settle_time}
-        return Sessions(backends, frozenset(settled if self._sees_pods else ()))
+        return Sessions(backends, frozenset(settled if self.shows_pods else ()))

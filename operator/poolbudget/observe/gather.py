@@ -11,7 +11,7 @@ from typing import Any
 
 from poolbudget.kube import ApiError, Kube
 from poolbudget.ledger.books import PoolerPod
-from poolbudget.ledger.model import Ledger, Pod
+from poolbudget.ledger.model import Ledger, Noted, Pod
 from poolbudget.ledger.release import Boots, Sessions
 from poolbudget.ledger.sightings import Sightings
 from poolbudget.ledger.unmanaged import UnmanagedPod, ungranted
@@ -20,7 +20,7 @@ from poolbudget.observe.database import Monitor, Reading
 from poolbudget.observe.login import Unobservable
 from poolbudget.observe.unlabelled import Unlabelled
 from poolbudget.planning.capacity import Belief
-from poolbudget.planning.model import Budget, Observed, Target, TargetKey, WorkloadKey
+from poolbudget.planning.model import Budget, Target, TargetKey, WorkloadKey
 from poolbudget.planning.sizing import target_key
 
 CONFIRMATIONS_IN_FLIGHT = 16
@@ -32,8 +32,8 @@ class Observation:
 
     `unmanaged`: live pods of its workloads that never passed admission. `boots` are the nodes of the pods that are
     `gone`. `capacity` is what is believed of the server, and what was noted of it before where it cannot be read now.
-    `blind` says why it could not be read: a CamelCase reason, and what to do. `checks_clients`: the server soon ends a
-    backend whose client vanished.
+    `blind` says why it could not be read: a CamelCase reason, and what to do. `shows_pods`: it has
+    shown a pod at the pod's own address. `checks_clients`: it soon ends a backend whose client vanished.
     """
 
     budgets: tuple[Budget, ...]
@@ -45,7 +45,13 @@ class Observation:
     sessions: Sessions | None
     blind: tuple[str, str] | None
     unmanaged: tuple[UnmanagedPod, ...]
+    shows_pods: bool
     checks_clients: bool = True
+
+    @property
+    def noted(self) -> Noted:
+        """What the operator to come should know of it."""
+        return Noted(self.capacity.believed, self.shows_pods)
 
 
 class Gatherer:
@@ -60,11 +66,11 @@ class Gatherer:
         self.last_sessions: Sessions | None = None
 
     async def gather(
-        self, budgets: tuple[Budget, ...], ledger: Ledger, noted: Observed | None, poolers: Iterable[PoolerPod]
+        self, budgets: tuple[Budget, ...], ledger: Ledger, noted: Noted, poolers: Iterable[PoolerPod]
     ) -> Observation:
         """Return the picture; raise `ApiError` if a vanished pod or its node cannot be asked for.
 
-        `noted` is the capacity that an earlier operator believed in; `poolers` are the pods of the server's poolers.
+        `noted` is what an earlier operator knew of the server; `poolers` are the pods of the server's poolers.
         """
         without_labels = await self._unlabelled.of(_workloads_by_target(budgets))
         targets = self._targets(budgets)
@@ -76,19 +82,21 @@ class Gatherer:
         boots = await self._boots({ledger[uid].node for uid in gone} - {""})
         unmanaged = (*ungranted(pods.values(), ledger), *(pod for pod in without_labels if pod.uid not in ledger))
         reading = await self._read(budgets)
-        self._capacity = self._capacity or Belief.of(noted)
+        self._capacity = self._capacity or Belief.of(noted.capacity)
+        self._sightings.shows_pods |= noted.shows_pods
         if isinstance(reading, Unobservable):
             self._sightings.interrupt()
             self.last_sessions = None
             blind = (reading.reason, str(reading))
-            return Observation(budgets, targets, pods, gone, boots, self._capacity, None, blind, unmanaged)
+            seen = (budgets, targets, pods, gone, boots, self._capacity, None, blind, unmanaged)
+            return Observation(*seen, self._sightings.shows_pods)
         now = asyncio.get_running_loop().time()
         self._capacity = self._capacity.after(reading.capacity, now)
         own: list[Pod | PoolerPod] = [*pods.values(), *poolers]
         addresses = {reservation.address for reservation in ledger.values()} - {""}
         self.last_sessions = sessions = self._sightings.enter(reading.backends, own, addresses, now)
-        seen = (budgets, targets, pods, gone, boots, self._capacity, sessions, None, unmanaged)
-        return Observation(*seen, checks_clients=reading.checks_clients)
+        found = (budgets, targets, pods, gone, boots, self._capacity, sessions, None, unmanaged)
+        return Observation(*found, self._sightings.shows_pods, checks_clients=reading.checks_clients)
 
     async def _read(self, budgets: tuple[Budget, ...]) -> Reading | Unobservable:
         """Ask the database as the oldest budget that has credentials says."""
