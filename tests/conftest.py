@@ -6,23 +6,27 @@ several processes, all that share a cluster stay in one: some stop what others n
 
 import uuid
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from poolbudget.kube import Kube
 from tests.functional.cluster import DEPLOY, install, kubectl
 from tests.functional.space import OPERATOR_NAMESPACE, Space
 
-ON_A_CLUSTER = [Path(__file__).with_name(name) for name in ("functional", "e2e")]
+ON_A_CLUSTER = ("tests/functional/", "tests/e2e/")
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests on a cluster together, before pytest-xdist reads the groups."""
-    for item in items:
-        if any(item.path.is_relative_to(folder) for folder in ON_A_CLUSTER):
-            item.add_marker(pytest.mark.xdist_group("cluster"))
+class ClusterApart(LoadScopeScheduling):  # type: ignore[misc]  # it has no types
+    """Keeps the tests on a cluster together, and spreads all others one by one."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "cluster" if nodeid.startswith(ON_A_CLUSTER) else nodeid
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ClusterApart:
+    return ClusterApart(config, log)
 
 
 @pytest.fixture(scope="session")
