@@ -138,7 +138,7 @@ async def test_a_workload_that_outgrows_its_budget_goes_behind_the_pooler_and_co
     """From 4 processes to 40 and back. At the floor 3 pods need 12 connections and 21 need 84; the pooler leaves 48."""
     await write_secret(shop, AUTH, USERS)
     await shop.budget(API, pooler=pooler(mode="Auto"), updateMode="Recreate")
-    await shop.application("api", 2, drains=True, without=("DB_HOST",))
+    await shop.application("api", 2, drains=True, cpu="10m", without=("DB_HOST",))
     await until_all(shop, 2, "Direct")
     await until_pooler(shop, "Ready")
     await shop.start("sampler", *SAMPLER, role="postgres")
