@@ -40,11 +40,11 @@ generate: setup ## Make the CRD and its reference from the models
 
 .PHONY: test
 test: setup cluster-up images ## Run every test
-	$(CLUSTER) exec -- $(VENV)/bin/pytest --numprocesses=auto
+	$(CLUSTER) exec -- $(VENV)/bin/pytest
 
 .PHONY: unit
 unit: setup ## Run the tests that need no cluster
-	$(VENV)/bin/pytest --numprocesses=auto tests/unit tests/properties
+	$(VENV)/bin/pytest tests/unit tests/properties
 
 # A copy, since kustomize takes no absolute path and nothing in the checkout should change.
 .PHONY: install

@@ -1,32 +1,16 @@
 """What tests on a real cluster share: the installed operator and webhook, and a namespace for each test.
 
-They run where kubectl reaches a cluster that has the project's images, as under `make e2e`. Where tests are spread over
-several processes, all that share a cluster stay in one: some stop what others need.
+They run where kubectl reaches a cluster that has the project's images, as under `make e2e`.
 """
 
 import uuid
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
-from xdist.remote import Producer
-from xdist.scheduler import LoadScopeScheduling
 
 from poolbudget.kube import Kube
 from tests.functional.cluster import DEPLOY, install, kubectl
 from tests.functional.space import OPERATOR_NAMESPACE, Space
-
-ON_A_CLUSTER = ("tests/functional/", "tests/e2e/")
-
-
-class ClusterApart(LoadScopeScheduling):  # type: ignore[misc]  # it has no types
-    """Keeps the tests on a cluster together, and spreads all others one by one."""
-
-    def _split_scope(self, nodeid: str) -> str:
-        return "cluster" if nodeid.startswith(ON_A_CLUSTER) else nodeid
-
-
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ClusterApart:
-    return ClusterApart(config, log)
 
 
 @pytest.fixture(scope="session")

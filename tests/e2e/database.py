@@ -43,7 +43,6 @@ class Shop:
         labelled: bool = True,
         surge: bool = True,
         drains: bool = False,
-        cpu: str = "50m",
         env: Mapping[str, str] = {},
         without: Collection[str] = (),
     ) -> None:
@@ -51,7 +50,7 @@ class Shop:
 
         `without`: the example's own variables that it does not set, so that the budget's are injected.
         `like`: the Deployment that it is a copy of, if that has another name. `drains`: its pods go on serving for the
-        seconds that it takes until nobody is sent to them any more. `cpu`: what each pod is sure to get of a node's.
+        seconds that it takes until nobody is sent to them any more.
         """
         text = json.dumps([self.manifests[kind, like or name] for kind in ("Service", "Deployment")])
         service, manifest = json.loads(text.replace(f'"{like or name}"', f'"{name}"'))
@@ -62,7 +61,6 @@ class Shop:
         if labelled:
             template["metadata"]["labels"] |= labels(name)
         container = template["spec"]["containers"][0]
-        container["resources"]["requests"]["cpu"] = cpu
         container["env"] = [variable for variable in container["env"] if variable["name"] not in without]
         container["env"] += [{"name": key, "value": value} for key, value in env.items()]
         if not drains:

@@ -135,17 +135,17 @@ async def test_a_share_shrinks_and_pods_go_under_load_and_no_request_fails(shop:
 
 
 async def test_a_workload_that_outgrows_its_budget_goes_behind_the_pooler_and_comes_back_by_itself(shop: Shop) -> None:
-    """From 4 processes to 40 and back. At the floor 3 pods need 12 connections and 21 need 84; the pooler leaves 48."""
+    """At the floor 3 pods of 2 processes need 30 connections and 5 need 50; the pooler leaves 48."""
     await write_secret(shop, AUTH, USERS)
-    await shop.budget(API, pooler=pooler(mode="Auto"), updateMode="Recreate")
-    await shop.application("api", 2, drains=True, cpu="10m", without=("DB_HOST",))
+    await shop.budget({**API, "minPerProcess": 5}, pooler=pooler(mode="Auto"), updateMode="Recreate")
+    await shop.application("api", 2, drains=True, without=("DB_HOST",))
     await until_all(shop, 2, "Direct")
     await until_pooler(shop, "Ready")
     await shop.start("sampler", *SAMPLER, role="postgres")
     await shop.start("load", *LOAD)
 
-    await shop.space.scale("Deployment", "api", 20)
-    await until_all(shop, 20, "Pooled")
+    await shop.space.scale("Deployment", "api", 4)
+    await until_all(shop, 4, "Pooled")
     moved = await shop.space.status(
         "orders", lambda s: charged(s) == s["pooler"]["connections"], what="only the pooler"
     )

@@ -1,11 +1,11 @@
 """The ledger's model catches code that was broken on purpose: every mutation makes it fail.
 
-They run in a process where strings hash alike in every run: a set's order would decide otherwise which events a search
-tries.
+The searches take longer than all other property tests, so each CPU runs some of them, in a process of its own. There
+strings hash alike in every run: a set's order would decide otherwise which events a search tries.
 """
 
-from collections.abc import Iterator
-from concurrent.futures import Executor, ProcessPoolExecutor
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ProcessPoolExecutor
 from multiprocessing import get_context
 
 import pytest
@@ -27,18 +27,26 @@ BOUNDED = settings(
     suppress_health_check=list(HealthCheck),
 )
 
+Searches = Mapping[Mutation, Future[bool]]
+
 
 @pytest.fixture(scope="module")
-def process() -> Iterator[Executor]:
-    """A process in which strings hash alike in every run."""
-    with pytest.MonkeyPatch.context() as patch, ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+def searches(request: pytest.FixtureRequest) -> Iterator[Searches]:
+    """The searches of all selected tests."""
+    selected = [
+        item.callspec.params["mutation"]
+        for item in request.session.items
+        if hasattr(item, "callspec") and "mutation" in item.callspec.params
+    ]
+    with pytest.MonkeyPatch.context() as patch, ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
         patch.setenv("PYTHONHASHSEED", "0")
-        yield pool
+        yield {mutation: pool.submit(is_caught, mutation) for mutation in selected}
+        pool.shutdown(cancel_futures=True)
 
 
 @pytest.mark.parametrize("mutation", [*MUTATIONS, *POOLER_MUTATIONS], ids=lambda mutation: mutation.__name__)
-def test_the_model_catches(mutation: Mutation, process: Executor) -> None:
-    assert process.submit(is_caught, mutation).result(), f"no run of the model with {mutation.__name__} failed"
+def test_the_model_catches(mutation: Mutation, searches: Searches) -> None:
+    assert searches[mutation].result(), f"no run of the model with {mutation.__name__} failed"
 
 
 def is_caught(mutation: Mutation) -> bool:
