@@ -128,10 +128,10 @@ def labels(workload: str) -> dict[str, str]:
     return {"poolbudget.dev/budget": "orders", "poolbudget.dev/workload": workload}
 
 
-def uvicorn(module: Path, workers: int = 1) -> tuple[str, ...]:
+def uvicorn(path: Path, workers: int = 1) -> tuple[str, ...]:
     """Return the command that serves the `app` of a module."""
     where = ("--host", EVERYWHERE, "--port", "8000")
-    return ("uvicorn", f"{module.stem}:app", *where, "--no-access-log", "--workers", str(workers))
+    return ("uvicorn", f"{path.stem}:app", *where, "--no-access-log", "--workers", str(workers))
 
 
 def module(path: Path) -> Raw:

@@ -1,5 +1,7 @@
 """Specs that are refused, keyed by what is wrong: the place that is blamed, and the words that must be said there.
 
+What is wrong with a single workload is in `workload_refusals`.
+
 `tests/unit/test_api_parse.py` runs them through the models, `tests/functional/test_crd.py` through the API server.
 """
 
@@ -26,15 +28,11 @@ def selecting(requirement: dict[str, Any]) -> dict[str, Any]:
 
 
 REQUIREMENT = "spec.allowedNamespaces.selector.matchExpressions[0]"
-NAMING = "must be lower-case letters, digits and '-'"
-SHARE = "must be a number of connections, such as 120, or a share of maxConnections"
 NOTHING_LEFT = "reservedConnections (10 unless written) and headroom leave nothing of maxConnections"
 SAME_TARGET = "two workloads have the same target, but a controller belongs to one"
-DEMAND_PAIR = "requestsPerSecond and holdMilliseconds belong together: write both, or concurrency alone"
 NEEDS_POOLER = "a workload of mode Pooled or NullPool needs a pooler"
 ALWAYS_NEEDS = "pooler.mode Always needs `database` and pooler.authSecretRef"
 NEEDS_CA = "VerifyCA and VerifyFull need caSecretRef"
-VARIABLE = "a variable must be letters, digits and '_', not beginning with a digit"
 BOOLEAN_OFF = 'write "Off" in quotes'
 WHOLE_NUMBER = "must be a whole number"
 
@@ -61,40 +59,6 @@ REFUSALS: dict[str, Refusal] = {
     "a target that is the default of another workload": Refusal(
         spec(workloads=[{"name": "api"}, {"name": "b", "targetRef": {"name": "api"}}]), "spec.workloads", SAME_TARGET
     ),
-    "a workload's name with a capital": Refusal(workload(name="Api"), "spec.workloads[0].name", NAMING),
-    "a workload's name that ends with a dash": Refusal(workload(name="api-"), "spec.workloads[0].name", NAMING),
-    "a workload's name that is too long for a label": Refusal(
-        workload(name="a" * 64), "spec.workloads[0].name", "63", online="may not be more than 63 bytes"
-    ),
-    "a floor above the ceiling": Refusal(
-        workload(minPerProcess=30, maxPerProcess=20),
-        "spec.workloads[0].minPerProcess",
-        "must not be above maxPerProcess",
-    ),
-    "a floor above the ceiling that nobody wrote": Refusal(
-        workload(minPerProcess=21), "spec.workloads[0].minPerProcess", "maxPerProcess (20 unless written)"
-    ),
-    "more pools than connections": Refusal(
-        workload(maxPerProcess=1, pools=[{"name": "read"}, {"name": "write"}]),
-        "spec.workloads[0].pools",
-        "each pool needs a connection of its own",
-    ),
-    "a pool twice": Refusal(
-        workload(pools=[{"name": "read"}, {"name": "read"}]),
-        "spec.workloads[0].pools[1]",
-        'Duplicate value: {"name":"read"}',
-    ),
-    "a pool whose name makes no variable": Refusal(
-        workload(pools=[{"name": "1st"}]), "spec.workloads[0].pools[0].name", "beginning with a letter"
-    ),
-    "an empty list of pools": Refusal(workload(pools=[]), "spec.workloads[0].pools", "should have at least 1 items"),
-    "a container twice": Refusal(
-        workload(containers=["app", "app"]), "spec.workloads[0].containers[1]", 'Duplicate value: "app"'
-    ),
-    "an unknown mode": Refusal(
-        workload(mode="Poold"), "spec.workloads[0].mode", 'supported values: "Auto", "Direct", "Pooled", "NullPool"'
-    ),
-    "an unknown route": Refusal(workload(route="Dns"), "spec.workloads[0].route", 'supported values: "None", "Env"'),
     "an unknown admission": Refusal(spec(admission="Lax"), "spec.admission", 'supported values: "Strict", "Available"'),
     "an unknown update mode": Refusal(
         spec(updateMode="Auto"), "spec.updateMode", 'supported values: "Off", "Initial", "Recreate", "Live"'
@@ -102,43 +66,8 @@ REFUSALS: dict[str, Refusal] = {
     "an update mode Off that YAML read as a boolean": Refusal(
         spec(updateMode=False), "spec.updateMode", BOOLEAN_OFF, online='supported values: "Off", "Initial"'
     ),
-    "a workload's update mode Off that YAML read as a boolean": Refusal(
-        workload(updateMode=False),
-        "spec.workloads[0].updateMode",
-        BOOLEAN_OFF,
-        online='must be of type string: "boolean"',
-    ),
     "tuning Off that YAML read as a boolean": Refusal(
         spec(tuning={"mode": False}), "spec.tuning.mode", BOOLEAN_OFF, online='must be of type string: "boolean"'
-    ),
-    "a demand in both forms": Refusal(
-        workload(demand={"concurrency": 5, "requestsPerSecond": 5, "holdMilliseconds": 5}),
-        "spec.workloads[0].demand",
-        "write either concurrency, or requestsPerSecond with holdMilliseconds, but not both",
-    ),
-    "a demand with a rate that nobody holds": Refusal(
-        workload(demand={"requestsPerSecond": 400}), "spec.workloads[0].demand", DEMAND_PAIR
-    ),
-    "a demand with a hold of no rate": Refusal(
-        workload(demand={"holdMilliseconds": 50}), "spec.workloads[0].demand", DEMAND_PAIR
-    ),
-    "an empty demand": Refusal(
-        workload(demand={}), "spec.workloads[0].demand", "write concurrency, or requestsPerSecond with holdMilliseconds"
-    ),
-    "a demand per pod": Refusal(
-        workload(demand={"concurrency": 5, "per": "Pod"}),
-        "spec.workloads[0].demand.per",
-        'supported values: "Workload", "Process"',
-    ),
-    "no percent": Refusal(workload(max="0%"), "spec.workloads[0].max", SHARE),
-    "more than all": Refusal(workload(max="150%"), "spec.workloads[0].max", SHARE),
-    "a percent below zero": Refusal(workload(max="-5%"), "spec.workloads[0].max", SHARE),
-    "a percent with a fraction": Refusal(workload(max="12.5%"), "spec.workloads[0].max", SHARE),
-    "a number in quotes as max": Refusal(workload(max="120"), "spec.workloads[0].max", SHARE),
-    "zero as max": Refusal(workload(max=0), "spec.workloads[0].max", SHARE),
-    "a negative max": Refusal(workload(max=-1), "spec.workloads[0].max", SHARE),
-    "a boolean as max": Refusal(
-        workload(max=True), "spec.workloads[0].max", SHARE, online='must be of type integer,string: "boolean"'
     ),
     "negative maxConnections": Refusal(
         spec(maxConnections=-1), "spec.maxConnections", "should be greater than or equal to 1"
@@ -147,12 +76,6 @@ REFUSALS: dict[str, Refusal] = {
         spec(reservedConnections=-1), "spec.reservedConnections", "should be greater than or equal to 0"
     ),
     "negative headroom": Refusal(spec(headroom=-1), "spec.headroom", "should be greater than or equal to 0"),
-    "no processes": Refusal(workload(processes=0), "spec.workloads[0].processes", "greater than or equal to 1"),
-    "no pods": Refusal(workload(maxPods=0), "spec.workloads[0].maxPods", "greater than or equal to 1"),
-    "no weight": Refusal(workload(weight=0), "spec.workloads[0].weight", "greater than or equal to 1"),
-    "negative extraPerPod": Refusal(
-        workload(extraPerPod=-1), "spec.workloads[0].extraPerPod", "greater than or equal to 0"
-    ),
     "a port that does not exist": Refusal(
         spec(database={"host": "db", "port": 65536}), "spec.database.port", "less than or equal to 65535"
     ),
@@ -168,20 +91,8 @@ REFUSALS: dict[str, Refusal] = {
     "a boolean for a number": Refusal(
         spec(headroom=True), "spec.headroom", WHOLE_NUMBER, online='must be of type integer: "boolean"'
     ),
-    "a word for a boolean": Refusal(
-        workload(pool={"prePing": "yes"}),
-        "spec.workloads[0].pool.prePing",
-        "must be true or false, without quotes",
-        online='must be of type boolean: "string"',
-    ),
     "a mapping for a list": Refusal(
         spec(workloads={"api": {}}), "spec.workloads", "must be a list", online='unknown field "spec.workloads.api"'
-    ),
-    "a word for a mapping": Refusal(
-        workload(demand="high"),
-        "spec.workloads[0].demand",
-        "must be a mapping of fields",
-        online='must be of type object: "string"',
     ),
     "a database without a host": Refusal(spec(database={"name": "x"}), "spec.database.host", "Required value"),
     "a certificate authority is needed and not named": Refusal(
@@ -249,30 +160,10 @@ REFUSALS: dict[str, Refusal] = {
         "spec.allowedNamespaces.selector",
         "selector is used only with from: Selector",
     ),
-    "a variable that begins with a digit": Refusal(
-        workload(env={"names": {"poolSize": "1ST"}}), "spec.workloads[0].env.names", VARIABLE
-    ),
-    "a variable with a dash": Refusal(
-        workload(env={"names": {"poolSize": "MY-SIZE"}}), "spec.workloads[0].env.names", VARIABLE
-    ),
-    "one variable for two settings": Refusal(
-        workload(env={"names": {"poolSize": "SIZE", "poolMaxSize": "SIZE"}}),
-        "spec.workloads[0].env.names",
-        "two settings have the same variable",
-    ),
-    "a setting that does not exist": Refusal(
-        workload(env={"names": {"size": "SIZE"}}), "spec.workloads[0].env.names", "a setting must be one of poolSize"
-    ),
     "an unknown field": Refusal(
         spec(maxConnection=5),
         "spec.maxConnection",
         "unknown field; did you mean maxConnections?",
         online='unknown field "spec.maxConnection"',
-    ),
-    "an unknown field of a workload": Refusal(
-        workload(minPerProces=5),
-        "spec.workloads[0].minPerProces",
-        "unknown field; did you mean minPerProcess?",
-        online='unknown field "spec.workloads[0].minPerProces"',
     ),
 }

@@ -12,7 +12,9 @@ from poolbudget.api.parse import parse_budget
 from poolbudget.api.v1alpha1 import API_VERSION, KIND
 from tests.functional.accepted import ACCEPTED
 from tests.functional.refusals import REFUSALS, Refusal
+from tests.functional.workload_refusals import WORKLOAD_REFUSALS
 
+ALL_REFUSALS = REFUSALS | WORKLOAD_REFUSALS
 CRD = Path(__file__).parents[2] / "crds" / "poolbudget.dev_poolbudgets.yaml"
 
 
@@ -36,7 +38,7 @@ def _installed() -> None:
     assert ready.returncode == 0, ready.stderr
 
 
-@pytest.mark.parametrize("refusal", REFUSALS.values(), ids=REFUSALS.keys())
+@pytest.mark.parametrize("refusal", ALL_REFUSALS.values(), ids=ALL_REFUSALS.keys())
 def test_a_bad_spec_is_refused_with_a_sentence_that_says_what_to_write(refusal: Refusal) -> None:
     applied = apply(refusal.spec)
     assert applied.returncode != 0

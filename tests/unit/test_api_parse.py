@@ -8,6 +8,9 @@ from poolbudget.api.parse import SpecError, parse_budget
 from poolbudget.api.v1alpha1 import TargetReference
 from tests.functional.accepted import ACCEPTED
 from tests.functional.refusals import REFUSALS, Refusal
+from tests.functional.workload_refusals import WORKLOAD_REFUSALS
+
+ALL_REFUSALS = REFUSALS | WORKLOAD_REFUSALS
 
 
 def problems_of(manifest: dict[str, Any]) -> list[tuple[str, str]]:
@@ -16,7 +19,7 @@ def problems_of(manifest: dict[str, Any]) -> list[tuple[str, str]]:
     return [(problem.path, problem.message) for problem in caught.value.problems]
 
 
-@pytest.mark.parametrize("refusal", REFUSALS.values(), ids=REFUSALS.keys())
+@pytest.mark.parametrize("refusal", ALL_REFUSALS.values(), ids=ALL_REFUSALS.keys())
 def test_a_bad_spec_is_refused_once_at_the_place_to_mend(refusal: Refusal) -> None:
     ((path, message),) = problems_of({"spec": refusal.spec})
     assert path == refusal.path

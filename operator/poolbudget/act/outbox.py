@@ -1,7 +1,7 @@
 """Requests that follow from decisions, sent while the next round already decides.
 
 `act.pods` puts grants in, `act.notices` what explains them; `main` runs one `Outbox` for the whole process. A round
-does not wait for them: all that must come first, the ledger, has been written by then.
+waits only until there is a place for its grants, and not for long; the ledger has been written by then.
 """
 
 import asyncio
