@@ -40,11 +40,25 @@ async def set_up(shop: Shop, password: str) -> None:
     await psql(shop, SETUP.read_text(), "-v", f"pooler_password={password}")
 
 
+async def refuse(shop: Shop, *addresses: str) -> None:
+    """Let the server refuse the role that looks up secrets from these addresses alone, and end its sessions."""
+    rules = "".join(f"host all poolbudget_pooler {address}/32 reject\n" for address in addresses)
+    write = 'rules=$(grep -v reject $PGDATA/pg_hba.conf); (cat; echo "$rules") > $PGDATA/pg_hba.conf'
+    await in_server(shop, "sh", "-c", write, stdin=rules)
+    ended = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'poolbudget_pooler'"
+    await psql(shop, f"SELECT pg_reload_conf(); {ended}")
+
+
 async def psql(shop: Shop, script: str, *options: str) -> str:
     """Run a script as the superuser in the shop's database; return what it printed."""
+    connect = ("psql", "-U", "postgres", "-d", "orders", "-qAtX", "-v", "ON_ERROR_STOP=1")
+    return await in_server(shop, *connect, *options, "-f", "-", stdin=script)
+
+
+async def in_server(shop: Shop, *command: str, stdin: str) -> str:
+    """Run a command in the server's pod; return what it printed."""
     where = ("-n", shop.space.name, "-i", "statefulset/orders-db")
-    command = ("psql", "-U", "postgres", "-d", "orders", "-qAtX", "-v", "ON_ERROR_STOP=1", *options, "-f", "-")
-    done = await asyncio.to_thread(kubectl, "exec", *where, "--", *command, stdin=script)
+    done = await asyncio.to_thread(kubectl, "exec", *where, "--", *command, stdin=stdin)
     return done.stdout.strip()
 
 
@@ -80,9 +94,7 @@ async def serve_tls(shop: Shop, service: str = "orders-db") -> Held:
     held = create((f"{service}.{shop.space.name}.svc",), datetime.now(UTC), Validity())
     data = held.to_data()
     for key in ("tls.crt", "tls.key"):
-        write = ("sh", "-c", f"umask 077; cat > $PGDATA/{key}")
-        where = ("-n", shop.space.name, "-i", "statefulset/orders-db")
-        await asyncio.to_thread(kubectl, "exec", *where, "--", *write, stdin=data[key].decode())
+        await in_server(shop, "sh", "-c", f"umask 077; cat > $PGDATA/{key}", stdin=data[key].decode())
     await psql(
         shop,
         "ALTER SYSTEM SET ssl_cert_file = 'tls.crt'; ALTER SYSTEM SET ssl_key_file = 'tls.key';"

@@ -19,6 +19,7 @@ from tests.e2e.pooler import (
     pooler,
     poolers,
     psql,
+    refuse,
     serve_tls,
     set_up,
     until,
@@ -88,7 +89,12 @@ async def test_what_is_wrong_is_named_until_it_is_right(shop: Shop) -> None:
     await write_login(shop, PASSWORD)
     await until_pooler(shop, "AuthFunctionMissing", "run deploy/sql/setup.sql")
 
+    second = (await poolers(shop))[1]
+    await refuse(shop, second["status"]["podIP"])
     await set_up(shop, PASSWORD)
+    await until_pooler(shop, "LoginPending", f"{NAME}-1 does not log in yet")
+
+    await refuse(shop)
     await until_pooler(shop, "Ready", "2 of 2 PgBouncer pods serve")
 
     trusted = (await shop.space.get("ConfigMap", NAME))["data"]["ca.crt"]

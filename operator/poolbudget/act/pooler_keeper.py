@@ -12,11 +12,12 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from poolbudget.act.pooler_pods import PoolerPods
+from poolbudget.act.pooler_probes import PoolerProbes
 from poolbudget.act.pooler_secret import Material, keep_secret
 from poolbudget.kube import APPLY_PATCH, ApiError, Kube
 from poolbudget.ledger import books
 from poolbudget.observe.login import Unobservable
-from poolbudget.observe.pooler import look, probe
+from poolbudget.observe.pooler import look
 from poolbudget.planning.model import Budget, BudgetKey, PoolerPlan
 from poolbudget.planning.poolers import service_name
 from poolbudget.pooler.layout import Layout, PoolerState, Seen, next_layout, proven
@@ -29,8 +30,6 @@ UNSETTLED_SECONDS = 0.25
 SETTLED_SECONDS = 2.0
 """Shorter than the time that a pod stays reachable after its end was asked for (`pooler.objects.LEAVE_SECONDS`)."""
 REPEAT_SECONDS = 60.0
-PROBE_SECONDS = 30.0
-PROBE_AGAIN_SECONDS = 2.0
 
 COLLECTIONS: Mapping[str, str] = {
     "ConfigMap": "/api/v1/namespaces/{}/configmaps",
@@ -66,12 +65,10 @@ class Keeper:
         self._kube, self._key, self._name = kube, key, service_name(key.name)
         self._image, self._namespace, self._wake = image, namespace, wake
         self._pods = PoolerPods(kube, key)
+        self._probes = PoolerProbes(kube)
         self._wish: Wish | None = None
         self._changed = asyncio.Event()
         self._applied: tuple[float, list[Manifest]] = (0.0, [])
-        self._probe_at = 0.0
-        self._login: Mapping[str, str] | None = None
-        self._problem: Unobservable | None = None
         self.state = PoolerState(None, "Starting", "the pooler has not been looked at yet")
 
     def want(self, wish: Wish) -> None:
@@ -155,22 +152,16 @@ class Keeper:
         self._applied = (at if known else time.monotonic(), wanted)
 
     async def _serves(self, budget: Budget, seen: Seen, material: Material) -> tuple[bool, str, str]:
-        """Try the way to the database, now and then, and say how the pooler is."""
+        """Say how the pooler is for the applications."""
         serving = [pod for pod in seen.pods if pod.ready and not pod.ending]
         if not serving:
             where = f"kubectl -n {self._key.namespace} describe pods -l app.kubernetes.io/instance={self._name}"
             return False, "NotReady", f"no pod of the pooler is ready: see {where}"
         if unreached := self._pods.unreached:
             return False, "Unreachable", unreached
-        if material.login is not None and (material.login != self._login or time.monotonic() >= self._probe_at):
-            self._problem, self._login = None, material.login
-            try:
-                await probe(self._kube, self._key.namespace, budget.spec, serving[0], material.login, material.trust)
-            except Unobservable as problem:
-                self._problem = problem
-            self._probe_at = time.monotonic() + (PROBE_AGAIN_SECONDS if self._problem else PROBE_SECONDS)
-        if self._problem is not None:
-            return False, self._problem.reason, str(self._problem)
+        login = material.login
+        if login and (problem := await self._probes.problem(budget, serving, login, material.trust)):
+            return False, problem.reason, str(problem)
         return True, "Ready", f"{len(serving)} of {seen.replicas or 0} PgBouncer pods serve"
 
     async def _remove(self, wish: Wish) -> PoolerState:

@@ -24,6 +24,9 @@ ANSWER_SECONDS = 3.0
 SETUP = "run deploy/sql/setup.sql in it"
 NOT_SET_UP = (asyncpg.UndefinedFunctionError, asyncpg.InvalidSchemaNameError, asyncpg.InsufficientPrivilegeError)
 
+BY_PGBOUNCER = (asyncpg.ProtocolViolationError, asyncpg.ConnectionDoesNotExistError)
+"""What its own words come as: the one at a login, the other in a session."""
+
 
 async def look(kube: Kube, budget: BudgetKey, name: str) -> Seen:
     """Read the StatefulSet and the pods; raise `Unobservable` where the name is somebody else's."""
@@ -84,8 +87,8 @@ async def probe(
     role = f"the pooler's role {login['username']}"
     try:
         await _ask(pod.address, database, login, trust)
-    except asyncpg.ProtocolViolationError as error:
-        if "failed" not in str(error):
+    except BY_PGBOUNCER as error:
+        if "fail" not in str(error):
             raise Unobservable("PoolerRefused", f"{pod.name}: {error}") from error
         await _ask_server(kube, namespace, spec, login)
         message = f"{pod.name} does not log in yet: {error}; it takes in a changed Secret within two minutes"
