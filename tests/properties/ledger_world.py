@@ -43,6 +43,7 @@ class World(ApiServer):
     cut: set[str] = field(default_factory=set)
     observed: bool = True
     away: bool = False
+    _planned: tuple[object, ServerPlan] | None = None
 
     @property
     def usable(self) -> int:
@@ -164,7 +165,11 @@ class World(ApiServer):
     # What is true.
 
     def plan(self) -> ServerPlan:
-        return plan_server(self.budgets, {c.target.key: c.target for c in self.controllers}, None)
+        """Return the plan of what is declared now. It is asked for several times a step, and seldom another."""
+        declared = (self.budgets, {target.key: target for target in (c.target for c in self.controllers)})
+        if self._planned is None or self._planned[0] != declared:
+            self._planned = declared, plan_server(*declared, None)
+        return self._planned[1]
 
     def for_poolers(self) -> int:
         """Return what poolers may open: those that are planned with, and those that pods are still behind."""
