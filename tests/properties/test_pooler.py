@@ -107,7 +107,7 @@ class Poolers(RuleBasedStateMachine):
         assert plan is not None
         seen = self.seen()
         self.told = {name: limits for name, limits in self.told.items() if name in {p.process for p in seen.pods}}
-        layout = next_layout(plan, charged, seen, self.told)
+        layout = next_layout(plan, charged, seen, self.told, in_use=True)
         if layout is not None:
             self.todo = [self.write, self.tell, self.apply, self.prove]
             self.seen_last, self.layout, self.of = seen, layout, self.wish

@@ -1,6 +1,7 @@
 """How connections are spread over a pooler's pods, and what is proven of them: one row a sentence."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 
@@ -69,7 +70,13 @@ NOTHING = seen(None, 0)
 def test_layout(
     why: str, wanted: PoolerPlan, charged: int, found: Seen, confirmed: Mapping[str, Limits], expected: Layout | None
 ) -> None:
-    assert next_layout(wanted, charged, found, confirmed) == expected, why
+    assert next_layout(wanted, charged, found, confirmed, in_use=True) == expected, why
+
+
+@pytest.mark.parametrize(("in_use", "clients"), [(True, 900), (False, 100)])
+def test_the_pods_that_a_smaller_plan_leaves_behind_it_are_all_taken_in(in_use: bool, clients: int) -> None:
+    found = replace(TWO_OF_20, limits=Limits(20, 900))
+    assert next_layout(plan(10), 40, found, {}, in_use=in_use) == Layout(2, Limits(5, clients))
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,7 @@ REMOVED = ("Service", "PodDisruptionBudget", "NetworkPolicy", "StatefulSet")
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What a pooler is to be. `plan` is None where it is to go, once it is not `needed`.
+    """What a pooler is to be. `plan` is None where it is to go, once it is not `needed`: no pod is behind it any more.
 
     `charged`: what the ledger holds for it. `backends`: the sessions at the server by address, None while not read.
     """
@@ -124,7 +124,7 @@ class Keeper:
         material, seen = await asyncio.gather(
             keep_secret(self._kube, pooler, datetime.now(UTC)), look(self._kube, self._key, self._name)
         )
-        layout = next_layout(plan, wish.charged, seen, self._pods.told)
+        layout = next_layout(plan, wish.charged, seen, self._pods.told, in_use=wish.needed)
         if layout is None:
             message = f"its {plan.replicas} replicas need a connection each, and {wish.charged} are free: pods must end"
             return PoolerState(False, "NoRoom", message)

@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from poolbudget.ledger import books
 from poolbudget.planning.model import PoolerPlan
@@ -72,17 +72,22 @@ class Layout:
     limits: Limits
 
 
-def next_layout(plan: PoolerPlan, charged: int, seen: Seen, confirmed: Mapping[str, Limits]) -> Layout | None:
+def next_layout(
+    plan: PoolerPlan, charged: int, seen: Seen, confirmed: Mapping[str, Limits], *, in_use: bool
+) -> Layout | None:
     """Return what to apply now, None while nothing can be: there is no room for one connection a replica.
 
     Pods that are still there share in what may be opened, also those that a smaller number of replicas ends; and a
-    further one comes only once the others are `confirmed` (by process) to take no more than their new share.
+    further one comes only once the others are `confirmed` (by process) to take no more than their new share. `in_use`:
+    pods are behind it, of which more may be left than are planned: it takes in as many clients as it did.
     """
     allowed = min(plan.connections, charged)
     replicas = _replicas(plan)
     if allowed < max(replicas, seen.spread) and seen.replicas is None:
         return None
     limits = Limits.of(allowed // max(replicas, seen.spread), plan.clients)
+    if in_use and seen.limits is not None:
+        limits = replace(limits, clients=max(limits.clients, seen.limits.clients))
     if seen.replicas is not None and replicas > seen.replicas and not _hold(seen, limits, confirmed):
         replicas = seen.replicas
     return Layout(replicas, limits)
