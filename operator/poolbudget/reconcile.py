@@ -56,11 +56,16 @@ class Server:
     excess: Excess = field(default_factory=Excess)
     moved: Remembered = field(default_factory=Remembered)
 
+    @property
+    def in_order(self) -> tuple[Budget, ...]:
+        """Its budgets, the oldest first."""
+        return tuple(sorted(self.budgets.values(), key=lambda budget: (budget.created, budget.key)))
+
 
 async def reconcile(server: Server) -> None:
     """Run one round; raise `LedgerConflictError` if the picture was old, `ApiError` if the API server failed us."""
     # 1. Observe: the ledger, pods and controllers, and last the database.
-    budgets = tuple(sorted(server.budgets.values(), key=lambda budget: (budget.created, budget.key)))
+    budgets = server.in_order
     ledger = await server.ledger.read()
     pooling = pooler_pods(server.poolers.states(server.ledger.poolers))
     seen = await server.gatherer.gather(budgets, ledger, server.ledger.noted, pooling)

@@ -7,7 +7,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 
 from poolbudget.act.ledger import LedgerConflictError
@@ -15,6 +15,7 @@ from poolbudget.kube import ApiError
 from poolbudget.ledger.codec import LedgerCorruptError
 from poolbudget.ledger.release import Evidence, keep_what_may_live
 from poolbudget.metrics import ROUND_FAILURES, ROUND_SECONDS
+from poolbudget.namesakes import Namesakes
 from poolbudget.planning.model import Budget, BudgetKey, TargetKey
 from poolbudget.planning.plan import server_key
 from poolbudget.pooler.charges import charges, pooler_pods, proven
@@ -35,6 +36,7 @@ class Servers:
         self._make = make
         self._budgets: dict[BudgetKey, Budget] = {}
         self._tasks: dict[str, ServerTask] = {}
+        self._namesakes = Namesakes()
         self._running: asyncio.TaskGroup | None = None
 
     def __contains__(self, key: BudgetKey) -> bool:
@@ -94,16 +96,37 @@ class Servers:
         """Take in a server, also one of which nothing but its ledger is left."""
         if name in self._tasks:
             return
-        self._tasks[name] = ServerTask(self._make(name))
+        self._tasks[name] = ServerTask(self._make(name), self._elder, self._identified)
         if self._running is not None:
             self._running.create_task(self._tasks[name].run())
 
+    async def _identified(self) -> None:
+        """Return once every server was asked who it is."""
+        for task in tuple(self._tasks.values()):
+            await task.identified.wait()
+
+    def _elder(self, server: Server) -> str | None:
+        """Return the older server that is the same Postgres by another name, if there is one."""
+        named = {name: task.server for name, task in self._tasks.items() if task.server.budgets}
+        started = {name: other.gatherer.started for name, other in named.items() if other.gatherer.started}
+        same = self._namesakes.of(server.name, started, time.monotonic()) & named.keys()
+        oldest = min((server.name, *same), key=lambda name: (named[name].in_order[0].created, name))
+        return None if oldest == server.name else oldest
+
 
 class ServerTask:
-    """Runs the rounds of one server, one at a time."""
+    """Runs the rounds of one server, one at a time.
 
-    def __init__(self, server: Server) -> None:
+    `elder` says which older server is the same Postgres by another name: only that one may divide it. It can tell once
+    all are `identified`.
+    """
+
+    def __init__(
+        self, server: Server, elder: Callable[[Server], str | None], all_identified: Callable[[], Awaitable[None]]
+    ) -> None:
         self.server = server
+        self.identified = asyncio.Event()
+        self._elder, self._all_identified = elder, all_identified
         self._changed = asyncio.Event()
 
     def wake(self) -> None:
@@ -112,6 +135,9 @@ class ServerTask:
 
     async def run(self) -> None:
         """Run rounds for ever. A failed one is logged and tried again: it has left nothing half done."""
+        await self.server.gatherer.identify(self.server.in_order)
+        self.identified.set()
+        await self._all_identified()
         while True:
             self._changed.clear()
             worked = time.process_time()
@@ -124,7 +150,7 @@ class ServerTask:
     async def _round(self) -> None:
         try:
             with ROUND_SECONDS.time():
-                await (reconcile(self.server) if self.server.budgets else _drain(self.server))
+                await self._work()
         except LedgerConflictError as conflict:
             log.info("%s: deciding anew: %s", self.server.name, conflict)
             self.wake()
@@ -140,6 +166,16 @@ class ServerTask:
             log.exception("%s: the round failed", self.server.name)
             await self._report("RoundFailed", f"the operator failed, see its log: {error!r}; nothing is granted")
             await self._try_again(error)
+
+    async def _work(self) -> None:
+        if not self.server.budgets:
+            await _drain(self.server)
+        elif (elder := self._elder(self.server)) is not None:
+            await self.server.gatherer.identify(self.server.in_order)
+            message = f"{self.server.name} is {elder} by another name: write that in `database`; nothing is granted"
+            await self._report("SameServer", message)
+        else:
+            await reconcile(self.server)
 
     async def _report(self, reason: str, message: str) -> None:
         for budget in tuple(self.server.budgets.values()):  # kopf may add and remove some meanwhile

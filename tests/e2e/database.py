@@ -27,12 +27,16 @@ class Shop:
 
     async def budget(self, *workloads: dict[str, Any], **fields: Any) -> None:
         """Put the workloads under a budget of the server; `fields` are further ones of its spec."""
-        database = {
-            "host": f"orders-db.{self.space.name}.svc",
+        database = self.database("orders-db")
+        await self.space.apply(budget(self.space.name, *workloads, maxConnections=60, database=database, **fields))
+
+    def database(self, service: str) -> Raw:
+        """Return how the server is reached over one of its Services."""
+        return {
+            "host": f"{service}.{self.space.name}.svc",
             "name": "orders",
             "credentialsSecretRef": {"name": "orders-db-monitor"},
         }
-        await self.space.apply(budget(self.space.name, *workloads, maxConnections=60, database=database, **fields))
 
     async def application(
         self,
@@ -43,6 +47,7 @@ class Shop:
         labelled: bool = True,
         surge: bool = True,
         drains: bool = False,
+        options: tuple[str, ...] = (),
         env: Mapping[str, str] = {},
         without: Collection[str] = (),
     ) -> None:
@@ -50,7 +55,7 @@ class Shop:
 
         `without`: the example's own variables that it does not set, so that the budget's are injected.
         `like`: the Deployment that it is a copy of, if that has another name. `drains`: its pods go on serving for the
-        seconds that it takes until nobody is sent to them any more.
+        seconds that it takes until nobody is sent to them any more. `options`: further ones of its command.
         """
         text = json.dumps([self.manifests[kind, like or name] for kind in ("Service", "Deployment")])
         service, manifest = json.loads(text.replace(f'"{like or name}"', f'"{name}"'))
@@ -61,6 +66,7 @@ class Shop:
         if labelled:
             template["metadata"]["labels"] |= labels(name)
         container = template["spec"]["containers"][0]
+        container["command"] = [*container["command"], *options]
         container["env"] = [variable for variable in container["env"] if variable["name"] not in without]
         container["env"] += [{"name": key, "value": value} for key, value in env.items()]
         if not drains:

@@ -4,8 +4,8 @@ import asyncio
 import base64
 
 from tests.e2e.database import USABLE, Shop
-from tests.functional.cluster import kubectl
-from tests.functional.space import condition, connections, notice
+from tests.functional.cluster import budget, kubectl, pod
+from tests.functional.space import Raw, condition, connections, notice
 
 LOAD = ("python", "-m", "load", "--url", "http://api/orders/7?hold_ms=300")
 SAMPLER = ("python", "-m", "sampler", "--every-ms", "50", "--role", "shop", "--usable", str(USABLE))
@@ -102,3 +102,32 @@ async def test_a_wrong_password_is_named_and_the_declared_capacity_serves_until_
     await shop.space.status(
         "orders", lambda s: condition(s, "CapacityObserved").get("reason") == "Observed", what="Postgres is read"
     )
+
+
+async def test_of_two_names_of_one_server_the_older_is_served_and_the_other_is_told_to_write_it(shop: Shop) -> None:
+    await shop.budget({"name": "api"})
+    await shop.space.status("orders", lambda s: condition(s, "CapacityObserved")["status"] == "True", what="is read")
+    service = {"selector": {"app": "orders-db"}, "ports": [{"port": 5432}]}
+    await shop.space.apply({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "orders-rw"}, "spec": service})
+
+    def reports(host: str) -> Raw:
+        return budget(shop.space.name, name="reports", maxConnections=60, database=shop.database(host))
+
+    await shop.space.apply(reports("orders-rw"))
+    told = await shop.space.status("reports", lambda s: is_ready(s) is False, what="it is told")
+    ready = condition(told, "Ready")
+    address = f"orders-db.{shop.space.name}.svc.cluster.local:5432"
+    assert ready["reason"] == "SameServer"
+    assert f"is {address} by another name" in ready["message"]
+
+    labels = {"poolbudget.dev/budget": "reports", "poolbudget.dev/workload": "api"}
+    await shop.space.apply(pod(shop.space.name, "report", labels=labels))
+    await shop.space.apply(reports("orders-db"))
+    await shop.space.until_pods("api", granted=1)
+    both = await shop.space.status("reports", lambda s: is_ready(s) is True, what="they share")
+    committed = both["capacity"]["committed"]
+    await shop.space.status("orders", lambda s: s["capacity"]["committed"] == committed, what="they count alike")
+
+
+def is_ready(status: Raw) -> bool | None:
+    return {"True": True, "False": False}.get(condition(status, "Ready").get("status", ""))

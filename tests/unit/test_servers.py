@@ -32,6 +32,15 @@ class CorruptLedger(EmptyLedger):
         raise LedgerCorruptError("line 1")
 
 
+class Gatherer:
+    async def identify(self, budgets: tuple[Budget, ...]) -> None:
+        pass
+
+
+async def nothing() -> None:
+    pass
+
+
 class Status:
     """Takes the budgets that are told of a failure; a further one appears while the first is told."""
 
@@ -47,8 +56,8 @@ class Status:
 
 async def until(condition: Callable[[], bool], **parts: Any) -> None:
     """Run rounds of a server with these parts until the condition holds; fail with the task if that ends before."""
-    server = cast("Server", SimpleNamespace(name="db", **parts))
-    rounds = asyncio.create_task(servers.ServerTask(server).run())
+    server = cast("Server", SimpleNamespace(name="db", gatherer=Gatherer(), in_order=(), **parts))
+    rounds = asyncio.create_task(servers.ServerTask(server, lambda _: None, nothing).run())
     try:
         async with asyncio.timeout(30):
             while not condition() and not rounds.done():  # noqa: ASYNC110 - rounds run for ever and tell nobody

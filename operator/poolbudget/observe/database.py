@@ -21,7 +21,8 @@ RETRY_SECONDS = 5.0
 
 # pg_has_role: without pg_read_all_stats the addresses of other roles' sessions read as NULL.
 CAPACITY = """
-select current_setting('max_connections')::int as max_connections,
+select pg_postmaster_start_time()::text as started,
+       current_setting('max_connections')::int as max_connections,
        current_setting('superuser_reserved_connections')::int
          + coalesce(current_setting('reserved_connections', true), '0')::int as reserved,
        pg_has_role(current_user, 'pg_read_all_stats', 'usage') as sees_all,
@@ -37,7 +38,7 @@ from pg_stat_activity where backend_type = 'client backend' group by 1
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One look at the server. `backends`: by client address.
+    """One look at the server. `backends`: by client address. `started`: when it did, to the microsecond.
 
     `checks_clients`: for all or some roles it looks, while a query runs, whether the client is still there; without
     client_connection_check_interval a backend whose client vanished runs on to the end of its query.
@@ -46,6 +47,7 @@ class Reading:
     capacity: Observed
     backends: Mapping[str, int]
     checks_clients: bool
+    started: str
 
 
 class Monitor:
@@ -88,7 +90,7 @@ class Monitor:
             )
         backends = {row["address"]: row["backends"] for row in await self._connection.fetch(SESSIONS)}
         observed = Observed(capacity["max_connections"], capacity["reserved"])
-        return Reading(observed, backends, capacity["checks_clients"])
+        return Reading(observed, backends, capacity["checks_clients"], capacity["started"])
 
     async def _connect(self) -> asyncpg.Connection:
         database = self._database

@@ -55,7 +55,10 @@ class Observation:
 
 
 class Gatherer:
-    """Gathers for one server; remembers what was confirmed gone, and what the database has shown."""
+    """Gathers for one server; remembers what was confirmed gone, and what the database has shown.
+
+    `started`: when the server said last that it did (`observe.database.Reading`), empty while nobody could ask it.
+    """
 
     def __init__(self, kube: Kube, caches: Caches, unlabelled: Unlabelled, settle_time: float) -> None:
         self._kube, self._caches, self._unlabelled = kube, caches, unlabelled
@@ -64,6 +67,11 @@ class Gatherer:
         self._monitor: Monitor | None = None
         self._capacity: Belief | None = None
         self.last_sessions: Sessions | None = None
+        self.started = ""
+
+    async def identify(self, budgets: tuple[Budget, ...]) -> None:
+        """Ask the database who it is: `started` says so from then on, if it answers."""
+        await self._read(budgets)
 
     async def gather(
         self, budgets: tuple[Budget, ...], ledger: Ledger, noted: Noted, poolers: Iterable[PoolerPod]
@@ -110,9 +118,11 @@ class Gatherer:
                 self._monitor.close()
             self._monitor = Monitor(self._kube, *wanted)
         try:
-            return await self._monitor.read()
+            reading = await self._monitor.read()
         except Unobservable as blind:
             return blind
+        self.started = reading.started
+        return reading
 
     def _targets(self, budgets: tuple[Budget, ...]) -> dict[TargetKey, Target]:
         keys = _workloads_by_target(budgets)
