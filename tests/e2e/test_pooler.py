@@ -141,25 +141,25 @@ async def test_a_share_shrinks_and_pods_go_under_load_and_no_request_fails(shop:
 
 
 async def test_a_workload_that_outgrows_its_budget_goes_behind_the_pooler_and_comes_back_by_itself(shop: Shop) -> None:
-    """At the floor 3 pods of 2 processes need 30 connections and 5 need 50; the pooler leaves 48."""
+    """From 4 processes to 40 and back. At the floor 2 pods need 16 connections and 11 need 88; the pooler leaves 48."""
     await write_secret(shop, AUTH, USERS)
-    await shop.budget({**API, "minPerProcess": 5}, pooler=pooler(mode="Auto"), updateMode="Recreate")
-    await shop.application("api", 2, drains=True, without=("DB_HOST",))
-    await until_all(shop, 2, "Direct")
+    await shop.budget({**API, "minPerProcess": 2}, pooler=pooler(mode="Auto"), updateMode="Recreate")
+    await shop.application("api", 1, drains=True, options=("--workers", "4"), without=("DB_HOST",))
+    await until_all(shop, 1, "Direct")
     await until_pooler(shop, "Ready")
     await shop.start("sampler", *SAMPLER, role="postgres")
     await shop.start("load", *LOAD)
 
-    await shop.space.scale("Deployment", "api", 4)
-    await until_all(shop, 4, "Pooled")
+    await shop.space.scale("Deployment", "api", 10)
+    await until_all(shop, 10, "Pooled")
     moved = await shop.space.status(
         "orders", lambda s: charged(s) == s["pooler"]["connections"], what="only the pooler"
     )
     assert (moved["workloads"][0]["mode"], moved["workloads"][0]["reason"]) == ("Pooled", "DirectDoesNotFit")
     await until(shop, await sessions_of(shop, "api"), 0)
 
-    await shop.space.scale("Deployment", "api", 2)
-    pods = await until_all(shop, 2, "Direct")
+    await shop.space.scale("Deployment", "api", 1)
+    pods = await until_all(shop, 1, "Direct")
     granted = sum(map(connections, pods))
     back = await shop.space.status(
         "orders", lambda s: charged(s) == granted + s["pooler"]["connections"], what="the pooler gave back", seconds=60
