@@ -15,11 +15,11 @@ from hypothesis.stateful import run_state_machine_as_test
 from tests.properties.ledger_machine import LedgerMachine
 from tests.properties.ledger_mutations import MUTATIONS, POOLER_MUTATIONS, Mutation
 
-SEEDS = (55, 1, 2, 3)
-"""Tried in turn: some faults need a rare order of events."""
+SEEDS = range(100)
+"""Tried in turn. Many short searches find a rare order of events sooner than a few long ones."""
 
 BOUNDED = settings(
-    max_examples=1500,
+    max_examples=60,
     deadline=None,
     database=None,
     stateful_step_count=50,
