@@ -30,6 +30,9 @@ from tests.e2e.pooler import (
 )
 from tests.functional.space import Raw, connections
 
+SLOW_LOAD = tuple(word.replace("=100", "=400") for word in LOAD)
+"""It wants as many connections, and leaves the processor to forty processes that start."""
+
 WATCH = """
 import asyncio, json, os, signal, time
 import asyncpg
@@ -148,7 +151,7 @@ async def test_a_workload_that_outgrows_its_budget_goes_behind_the_pooler_and_co
     await until_all(shop, 1, "Direct")
     await until_pooler(shop, "Ready")
     await shop.start("sampler", *SAMPLER, role="postgres")
-    await shop.start("load", *LOAD)
+    await shop.start("load", *SLOW_LOAD)
 
     await shop.space.scale("Deployment", "api", 10)
     await until_all(shop, 10, "Pooled")
