@@ -7,7 +7,7 @@ import pytest
 
 from poolbudget.detection.podspec import parse_pod_spec
 from poolbudget.planning.model import PoolerPlan, Target, TargetKey
-from poolbudget.planning.status import not_yet_supported, planned_status
+from poolbudget.planning.status import not_yet_supported, planned_status, workloads_fit
 from tests.unit.planning_inputs import NAMESPACE, budget, plan, planned, target
 from tests.unit.pooler_inputs import DATABASE, EXTERNAL, ORDERS, OWN, modes_of, plan_with_own_pooler, routed, workers
 
@@ -119,16 +119,16 @@ def test_what_a_workload_without_a_pool_gets() -> None:
 OPTIONS = {"name": "PGOPTIONS", "value": "-c jit=off -c work_mem=64MB"}
 TIMEOUT = {"pool": {"statementTimeoutMilliseconds": 5_000}}
 REFUSED: dict[str, tuple[dict[str, Any], list[dict[str, str]], str]] = {
-    "nothing": ({}, [], "; as mode Pooled says"),
+    "nothing": ({}, [], ""),
     "a timeout of the spec": (
         TIMEOUT,
         [],
-        "; behind a pooler set statement_timeout with ALTER ROLE ... SET, not when ",
+        "behind a pooler set statement_timeout with ALTER ROLE ... SET, not when connecting",
     ),
     "of a container": (
         {},
         [OPTIONS],
-        "set jit and work_mem with ALTER ROLE ... SET, not in PGOPTIONS of container app",
+        "behind a pooler set jit and work_mem with ALTER ROLE ... SET, not in PGOPTIONS of container app",
     ),
 }
 
@@ -140,10 +140,13 @@ def test_settings_that_a_pooler_refuses_belong_to_the_role(
     key, deployment = pods()
     template = parse_pod_spec({"spec": {"containers": [{"name": "app", "env": env}]}})
     one = (key, replace(deployment, template=template))
-    message = planned(plan(budget(routed(mode="Pooled", **fields), database=DATABASE, pooler=EXTERNAL), one)).message
-    assert said in message
-    assert ("ALTER ROLE" in message) is bool(fields or env)
-    assert "ALTER ROLE" not in planned(plan(budget(routed(**fields), database=DATABASE), one)).message
+    pooled = budget(routed(mode="Pooled", **fields), database=DATABASE, pooler=EXTERNAL)
+    found = plan(pooled, one)
+    assert planned(found).advice == said
+    assert planned_status(pooled, found).workloads[0].message.endswith(f"; {said}" if said else "as mode Pooled says")
+    floor = "every process gets at least its floor"
+    assert workloads_fit(pooled, found) == (True, "WorkloadsFit", f"{floor}; api: {said}" if said else floor)
+    assert not planned(plan(budget(routed(**fields), database=DATABASE), one)).advice
 
 
 SET_ITSELF = {"name": "app", "env": [{"name": "DB_HOST", "value": "db"}]}

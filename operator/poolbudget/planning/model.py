@@ -180,8 +180,9 @@ class WorkloadPlan:
 
     `fits` is False where the workload gets nothing and its pods wait: then `share`, `pools` and `per_pod` are those
     of its floor, as far as it is known, and `planned` is 0. `reason` and `message` say why in any case; `exceeding`
-    names what asks for more pods than that. `safe_max_replicas` is None where the server sets no bound. `clear_since`:
-    since when a workload that Auto has moved behind a pooler could go back.
+    names what asks for more pods than that, and `advice` says what the application should do otherwise.
+    `safe_max_replicas` is None where the server sets no bound. `clear_since`: since when a workload that Auto has moved
+    behind a pooler could go back.
     """
 
     key: WorkloadKey
@@ -203,6 +204,7 @@ class WorkloadPlan:
     safe_max_replicas: int | None
     revision: str | None = None
     exceeding: str = ""
+    advice: str = ""
     clear_since: datetime | None = None
 
     def bound(self, processes: int, share: int) -> int:

@@ -3,6 +3,7 @@
 `planning.plan` calls one of these for every workload that could be sized.
 """
 
+from dataclasses import replace
 from datetime import datetime
 
 from poolbudget.api.v1alpha1 import WorkloadMode
@@ -33,8 +34,9 @@ def behind_pooler(
     share = sized.possible(sized.claim.ceiling)
     has = "a pool of" if mode is WorkloadMode.POOLED else "no pool and at most"
     message = f"{_each(sized)} has {has} {share} connections to the pooler{_among(sized)}, "
-    message = "; ".join([sized.own.added_to(f"{message}{_why(sized, share)}; {why}"), *_refused_settings(sized)])
-    return _plan(sized, mode, reason, message, share=share, fits=True, safe=safe, clear_since=clear_since)
+    message = sized.own.added_to(f"{message}{_why(sized, share)}; {why}")
+    planned = _plan(sized, mode, reason, message, share=share, fits=True, safe=safe, clear_since=clear_since)
+    return replace(planned, advice=_on_refused_settings(sized))
 
 
 def refused(sized: Sized, reason: str, message: str, safe: int | None) -> WorkloadPlan:
@@ -60,7 +62,7 @@ def _why(sized: Sized, share: int) -> str:
     return f"limited by {min(sized.limits, key=lambda name: sized.limits[name])}"
 
 
-def _refused_settings(sized: Sized) -> list[str]:
+def _on_refused_settings(sized: Sized) -> str:
     """Return what to write instead of settings that a pooler does not take in when a client connects."""
     declared = sized.workload.pool.statement_timeout_milliseconds is not None
     found = [("statement_timeout", "when connecting")] if declared else []
@@ -68,7 +70,7 @@ def _refused_settings(sized: Sized) -> list[str]:
     for container in template.targets(sized.workload.containers) if template else ():
         for variable, names in refused_settings(container).items():
             found.append((" and ".join(names), f"in {variable} of container {container.name}"))
-    return [f"behind a pooler set {names} with ALTER ROLE ... SET, not {where}" for names, where in found]
+    return "; ".join(f"behind a pooler set {names} with ALTER ROLE ... SET, not {where}" for names, where in found)
 
 
 def _plan(

@@ -61,10 +61,12 @@ def at_peak(workload: WorkloadPlan) -> int:
 
 
 def workloads_fit(budget: Budget, plan: ServerPlan) -> tuple[bool, str, str]:
-    """Return status, reason and message of the condition WorkloadsFit."""
-    unfit = [w for key, w in sorted(plan.workloads.items()) if key.budget_key == budget.key and not w.fits]
+    """Return status, reason and message of the condition WorkloadsFit; the message has all advice, too."""
+    mine = [workload for key, workload in sorted(plan.workloads.items()) if key.budget_key == budget.key]
+    unfit = [workload for workload in mine if not workload.fits]
     if not unfit:
-        return True, "WorkloadsFit", "every process gets at least its floor"
+        advice = (f"{workload.key.workload}: {workload.advice}" for workload in mine if workload.advice)
+        return True, "WorkloadsFit", "; ".join(("every process gets at least its floor", *advice))
     messages: dict[str, list[str]] = {}
     for workload in unfit:
         messages.setdefault(workload.message, []).append(workload.key.workload)
@@ -98,7 +100,7 @@ def _workload_status(plan: WorkloadPlan, waiting: str) -> WorkloadStatus:
     """Return the status of one workload; `waiting`: what is said of those that are behind the pooler."""
     reason = "ReplicasExceedBudget" if plan.fits and plan.exceeding else plan.reason
     behind = waiting if plan.fits and plan.mode in BEHIND_A_POOLER else ""
-    message = "; ".join(part for part in (plan.message, plan.exceeding, behind) if part)
+    message = "; ".join(part for part in (plan.message, plan.exceeding, plan.advice, behind) if part)
     status = WorkloadStatus(
         name=plan.workload.name, mode=plan.mode, reason=reason, message=message, processes=plan.processes
     )
