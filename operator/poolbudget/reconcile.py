@@ -5,6 +5,7 @@ Everything is decided on one picture, and what is decided is a value; only then 
 """
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -17,7 +18,7 @@ from poolbudget.act.rollouts import RolloutWriter
 from poolbudget.act.status import StatusWriter
 from poolbudget.ledger.books import Books, Excess, audit
 from poolbudget.ledger.decide import Snapshot, decide
-from poolbudget.ledger.model import Decision, Ledger, Pod
+from poolbudget.ledger.model import Decision, Ledger, Pod, Wait
 from poolbudget.ledger.modes import with_poolers_in_use
 from poolbudget.ledger.rollouts import decide_rollouts, rolled_last
 from poolbudget.ledger.settings import grant_annotations
@@ -62,13 +63,22 @@ class Server:
         return tuple(sorted(self.budgets.values(), key=lambda budget: (budget.created, budget.key)))
 
 
-async def reconcile(server: Server) -> None:
-    """Run one round; raise `LedgerConflictError` if the picture was old, `ApiError` if the API server failed us."""
+class SameServerError(Exception):
+    """An older budget reaches the same Postgres by another name: only that one is served."""
+
+
+async def reconcile(server: Server, elder: Callable[[Server], str | None]) -> None:
+    """Run one round; raise `LedgerConflictError` if the picture was old, `ApiError` if the API server failed us.
+
+    `elder` gives the name under which the server is served, if that is another: then raise `SameServerError`.
+    """
     # 1. Observe: the ledger, pods and controllers, and last the database.
     budgets = server.in_order
     ledger = await server.ledger.read()
     pooling = pooler_pods(server.poolers.states(server.ledger.poolers))
     seen = await server.gatherer.gather(budgets, ledger, server.ledger.noted, pooling)
+    if (name := elder(server)) is not None:
+        raise _refuse(server, name, seen)
     namespaces = await server.namespaces.labels(budgets, seen.pods.values())
 
     # 2. Plan: divide what is usable among the workloads; poolers keep what they may still hold.
@@ -112,6 +122,15 @@ async def reconcile(server: Server) -> None:
     for budget in budgets:
         await server.status.write(budget.key, budget.generation, live_status(budget, found), conditions(budget, found))
     record_round(server.name, plan.usable, found.committed, len(decision.waits), started)
+
+
+def _refuse(server: Server, elder: str, seen: Observation) -> SameServerError:
+    """Tell the pods that wait; the next look follows the name anew, which may lead elsewhere by then."""
+    message = f"{server.name} is {elder} by another name: write that in `database`"
+    waits = [Wait(pod, "SameServer", message) for pod in seen.pods.values() if pod.waits]
+    server.notices.show(waits, seen.pods.values())
+    server.gatherer.disconnect()
+    return SameServerError(f"{message}; nothing is granted")
 
 
 def _plan(server: Server, seen: Observation, ledger: Ledger) -> ServerPlan:

@@ -13,13 +13,13 @@ from contextlib import suppress
 from poolbudget.act.ledger import LedgerConflictError
 from poolbudget.kube import ApiError
 from poolbudget.ledger.codec import LedgerCorruptError
+from poolbudget.ledger.namesakes import Namesakes
 from poolbudget.ledger.release import Evidence, keep_what_may_live
 from poolbudget.metrics import ROUND_FAILURES, ROUND_SECONDS
-from poolbudget.namesakes import Namesakes
 from poolbudget.planning.model import Budget, BudgetKey, TargetKey
 from poolbudget.planning.plan import server_key
 from poolbudget.pooler.charges import charges, pooler_pods, proven
-from poolbudget.reconcile import Server, reconcile
+from poolbudget.reconcile import SameServerError, Server, reconcile
 
 log = logging.getLogger(__name__)
 
@@ -106,19 +106,18 @@ class Servers:
             await task.identified.wait()
 
     def _elder(self, server: Server) -> str | None:
-        """Return the older server that is the same Postgres by another name, if there is one."""
+        """Return the name under which this Postgres is served, if an older budget reaches it by another one."""
         named = {name: task.server for name, task in self._tasks.items() if task.server.budgets}
-        started = {name: other.gatherer.started for name, other in named.items() if other.gatherer.started}
-        same = self._namesakes.of(server.name, started, time.monotonic()) & named.keys()
-        oldest = min((server.name, *same), key=lambda name: (named[name].in_order[0].created, name))
+        starts = {name: start for name, other in named.items() if (start := other.gatherer.started) is not None}
+        names = {server.name, *self._namesakes.of(server.name, starts)} & named.keys()
+        oldest = min(names, key=lambda name: (named[name].in_order[0].created, name), default=server.name)
         return None if oldest == server.name else oldest
 
 
 class ServerTask:
     """Runs the rounds of one server, one at a time.
 
-    `elder` says which older server is the same Postgres by another name: only that one may divide it. It can tell once
-    all are `identified`.
+    `elder`: see `reconcile`. It can tell once all are `identified`.
     """
 
     def __init__(
@@ -150,13 +149,15 @@ class ServerTask:
     async def _round(self) -> None:
         try:
             with ROUND_SECONDS.time():
-                await self._work()
+                await (reconcile(self.server, self._elder) if self.server.budgets else _drain(self.server))
         except LedgerConflictError as conflict:
             log.info("%s: deciding anew: %s", self.server.name, conflict)
             self.wake()
         except ApiError as error:
             log.warning("%s: %s", self.server.name, error)
             await self._try_again(error)
+        except SameServerError as same:
+            await self._report("SameServer", str(same))
         except LedgerCorruptError as error:
             message = f"ConfigMap {self.server.ledger.name}: {error}: correct or delete that line; nothing is granted"
             log.warning("%s: %s", self.server.name, message)
@@ -166,16 +167,6 @@ class ServerTask:
             log.exception("%s: the round failed", self.server.name)
             await self._report("RoundFailed", f"the operator failed, see its log: {error!r}; nothing is granted")
             await self._try_again(error)
-
-    async def _work(self) -> None:
-        if not self.server.budgets:
-            await _drain(self.server)
-        elif (elder := self._elder(self.server)) is not None:
-            await self.server.gatherer.identify(self.server.in_order)
-            message = f"{self.server.name} is {elder} by another name: write that in `database`; nothing is granted"
-            await self._report("SameServer", message)
-        else:
-            await reconcile(self.server)
 
     async def _report(self, reason: str, message: str) -> None:
         for budget in tuple(self.server.budgets.values()):  # kopf may add and remove some meanwhile

@@ -51,6 +51,10 @@ def published(budget: PoolBudgetSpec = SPEC, **template: str) -> PoolBudgetStatu
     )
 
 
+FITS, REFUSED = NewCondition("WorkloadsFit", True, "WorkloadsFit", ""), NewCondition("Ready", False, "SameServer", "")
+SAME_SERVER = merge([], [FITS, REFUSED], 1, "2024-01-01T00:00:00Z")
+
+
 def started(*shown: Pod, held: Mapping[str, Reservation] | None = None, budget: PoolBudgetSpec = SPEC) -> list[Start]:
     return starts(Budget(BUDGET, budget), published(budget), held or {}, list(pods(*shown).values()))
 
@@ -143,6 +147,7 @@ def test_a_pod_that_was_reserved_another_amount_waits_for_the_operator() -> None
     [
         pytest.param(published().model_copy(update={"observed_generation": None}), id="made for an older spec"),
         pytest.param(published(spec(usable=4)), id="does not fit"),
+        pytest.param(published().model_copy(update={"conditions": SAME_SERVER}), id="another name of a served server"),
         pytest.param(PoolBudgetStatus(), id="never published"),
     ],
 )

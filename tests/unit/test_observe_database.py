@@ -50,3 +50,17 @@ async def test_a_session_that_is_ended_before_its_next_query_leaves_the_server_u
         with pytest.raises(Unobservable, match="another operation") as raised:
             await monitor.read()
     assert raised.value.reason == "Unreachable"
+
+
+@pytest.mark.parametrize("text", ["no certificate", "# Autorit\u00e9\n"])
+async def test_an_authority_that_is_none_is_named(text: str) -> None:
+    class Authority(Secrets):
+        async def get(self, path: str) -> dict[str, Any]:
+            return {"data": {**(await super().get(path))["data"], "ca.crt": base64.b64encode(text.encode()).decode()}}
+
+    tls = {"mode": "VerifyFull", "caSecretRef": {"name": "authority"}}
+    fields = {"host": "127.0.0.1", "credentialsSecretRef": {"name": "monitor"}, "tls": tls}
+    monitor = Monitor(cast("Kube", Authority()), "default", Database.model_validate(fields))
+    with pytest.raises(Unobservable, match=r"ca\.crt of the Secret authority holds no PEM certificate") as raised:
+        await monitor.read()
+    assert raised.value.reason == "SecretInvalid"

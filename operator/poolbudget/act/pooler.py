@@ -27,18 +27,18 @@ class Poolers:
         budgets: Iterable[Budget],
         planned: Mapping[BudgetKey, PoolerPlan],
         charged: Mapping[BudgetKey, int],
-        needed: frozenset[BudgetKey],
+        in_use: frozenset[BudgetKey],
         sessions: Sessions | None,
     ) -> None:
         """Take in what the poolers of one server are to be.
 
-        `needed`: budgets with pods that still reach the server over their pooler, whatever is planned by now.
+        `in_use`: budgets with pods that still reach the server over their pooler, whatever is planned by now.
         """
         known = {budget.key: budget for budget in budgets}
         own = {key: plan for key, plan in planned.items() if not plan.external}
         backends = sessions.by_address if sessions is not None else None
         for key in own.keys() | charged:
-            wish = Wish(known.get(key), own.get(key), charged.get(key, 0), key in needed, backends)
+            wish = Wish(known.get(key), own.get(key), charged.get(key, 0), key in in_use, backends)
             self._keeper(key).want(wish)
 
     def states(self, keys: Iterable[BudgetKey]) -> dict[BudgetKey, PoolerState]:

@@ -44,7 +44,7 @@ REMOVED = ("Service", "PodDisruptionBudget", "NetworkPolicy", "StatefulSet")
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What a pooler is to be. `plan` is None where it is to go, once it is not `needed`: no pod is behind it any more.
+    """What a pooler is to be. `plan` is None where it is to go, once it is not `in_use`: no pod is behind it any more.
 
     `charged`: what the ledger holds for it. `backends`: the sessions at the server by address, None while not read.
     """
@@ -52,7 +52,7 @@ class Wish:
     budget: Budget | None
     plan: PoolerPlan | None
     charged: int
-    needed: bool
+    in_use: bool
     backends: Mapping[str, int] | None
 
 
@@ -124,7 +124,7 @@ class Keeper:
         material, seen = await asyncio.gather(
             keep_secret(self._kube, pooler, datetime.now(UTC)), look(self._kube, self._key, self._name)
         )
-        layout = next_layout(plan, wish.charged, seen, self._pods.told, in_use=wish.needed)
+        layout = next_layout(plan, wish.charged, seen, self._pods.told, in_use=wish.in_use)
         if layout is None:
             message = f"its {plan.replicas} replicas need a connection each, and {wish.charged} are free: pods must end"
             return PoolerState(False, "NoRoom", message)
@@ -167,10 +167,10 @@ class Keeper:
     async def _remove(self, wish: Wish) -> PoolerState:
         seen = await look(self._kube, self._key, self._name)
         pods = _shares(seen, wish.charged)
-        if seen.replicas is not None and not wish.needed:
+        if seen.replicas is not None and not wish.in_use:
             for kind in REMOVED:
                 await self._delete(kind)
-        if seen.replicas is not None and wish.needed:
+        if seen.replicas is not None and wish.in_use:
             message = "the pooler stays until the pods that use it have ended: replace them"
             return PoolerState(True, "StillNeeded", message, None, pods)
         gone = seen.replicas is None and not seen.pods

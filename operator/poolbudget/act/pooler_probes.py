@@ -32,7 +32,7 @@ class PoolerProbes:
     async def problem(
         self, budget: Budget, pods: Sequence[PoolerPod], login: Mapping[str, str], trust: ssl.SSLContext
     ) -> Unobservable | None:
-        """Return what is in the way of the first pod that has none, None if all have one.
+        """Return why there is no way through the first pod that lacks one, None if all have one.
 
         `login` and `trust`: see `observe.pooler.probe`.
         """
@@ -44,10 +44,10 @@ class PoolerProbes:
                 return problem
             return None
 
-        what = (login, [pod.process for pod in pods])
-        if what != self._tried or time.monotonic() >= self._due:
+        asked = (login, [pod.process for pod in pods])
+        if asked != self._tried or time.monotonic() >= self._due:
             found = await asyncio.gather(*map(attempt, pods))
             self._problem = next((problem for problem in found if problem), None)
-            self._tried = what
+            self._tried = asked
             self._due = time.monotonic() + (AGAIN_SECONDS if self._problem else REPEAT_SECONDS)
         return self._problem

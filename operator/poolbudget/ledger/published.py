@@ -59,7 +59,8 @@ def starts(budget: Budget, status: PoolBudgetStatus, ledger: Ledger, pods: Seque
 
 def _is_current(budget: Budget, status: PoolBudgetStatus) -> bool:
     fits = any(c.type == "WorkloadsFit" and c.status == "True" for c in status.conditions)
-    return fits and status.observed_generation == budget.generation
+    is_served = all(c.reason != "SameServer" for c in status.conditions)
+    return fits and is_served and status.observed_generation == budget.generation
 
 
 def _room(status: PoolBudgetStatus, ledger: Ledger, live: Iterable[Pod]) -> int:

@@ -21,7 +21,7 @@ RETRY_SECONDS = 5.0
 
 # pg_has_role: without pg_read_all_stats the addresses of other roles' sessions read as NULL.
 CAPACITY = """
-select pg_postmaster_start_time()::text as started,
+select pg_postmaster_start_time() as started,
        current_setting('max_connections')::int as max_connections,
        current_setting('superuser_reserved_connections')::int
          + coalesce(current_setting('reserved_connections', true), '0')::int as reserved,
@@ -90,7 +90,7 @@ class Monitor:
             )
         backends = {row["address"]: row["backends"] for row in await self._connection.fetch(SESSIONS)}
         observed = Observed(capacity["max_connections"], capacity["reserved"])
-        return Reading(observed, backends, capacity["checks_clients"], capacity["started"])
+        return Reading(observed, backends, capacity["checks_clients"], capacity["started"].isoformat())
 
     async def _connect(self) -> asyncpg.Connection:
         database = self._database

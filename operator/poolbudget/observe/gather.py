@@ -6,12 +6,14 @@ database: what a node or the database shows is never older than the end of a pod
 
 import asyncio
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from poolbudget.kube import ApiError, Kube
 from poolbudget.ledger.books import PoolerPod
 from poolbudget.ledger.model import Ledger, Noted, Pod
+from poolbudget.ledger.namesakes import Start
 from poolbudget.ledger.release import Boots, Sessions
 from poolbudget.ledger.sightings import Sightings
 from poolbudget.ledger.unmanaged import UnmanagedPod, ungranted
@@ -57,7 +59,7 @@ class Observation:
 class Gatherer:
     """Gathers for one server; remembers what was confirmed gone, and what the database has shown.
 
-    `started`: when the server said last that it did (`observe.database.Reading`), empty while nobody could ask it.
+    `started`: what the server said last of when it did, None while nobody could ask it.
     """
 
     def __init__(self, kube: Kube, caches: Caches, unlabelled: Unlabelled, settle_time: float) -> None:
@@ -67,11 +69,17 @@ class Gatherer:
         self._monitor: Monitor | None = None
         self._capacity: Belief | None = None
         self.last_sessions: Sessions | None = None
-        self.started = ""
+        self.started: Start | None = None
 
     async def identify(self, budgets: tuple[Budget, ...]) -> None:
-        """Ask the database who it is: `started` says so from then on, if it answers."""
-        await self._read(budgets)
+        """Ask the database who it is: `started` says so from then on. What goes wrong, the first round says."""
+        with suppress(Exception):
+            await self._read(budgets)
+
+    def disconnect(self) -> None:
+        """Let the next look at the database go wherever its name leads by then."""
+        if self._monitor is not None:
+            self._monitor.close()
 
     async def gather(
         self, budgets: tuple[Budget, ...], ledger: Ledger, noted: Noted, poolers: Iterable[PoolerPod]
@@ -114,14 +122,13 @@ class Gatherer:
         if wanted is None:
             return Unobservable("NotConfigured", "set `database` with credentialsSecretRef to observe the server")
         if self._monitor is None or self._monitor.configuration != wanted:
-            if self._monitor:
-                self._monitor.close()
+            self.disconnect()
             self._monitor = Monitor(self._kube, *wanted)
         try:
             reading = await self._monitor.read()
         except Unobservable as blind:
             return blind
-        self.started = reading.started
+        self.started = Start(reading.started, asyncio.get_running_loop().time())
         return reading
 
     def _targets(self, budgets: tuple[Budget, ...]) -> dict[TargetKey, Target]:

@@ -107,8 +107,8 @@ async def _ssl(kube: Kube, namespace: str, tls: Tls) -> SslMode | ssl.SSLContext
     ca = await read_secret(kube, namespace, name, (key,))
     try:
         context = ssl.create_default_context(cadata=ca[key])
-    except (ssl.SSLError, ValueError) as error:
-        message = f"the key {key} of the Secret {name} holds no PEM certificate"
+    except (ssl.SSLError, ValueError, TypeError) as error:  # TypeError: what is not ASCII
+        message = f"the key {key} of the Secret {name} holds no PEM certificate, or more than ASCII text around it"
         raise Unobservable("SecretInvalid", message) from error
     context.check_hostname = tls.mode is TlsMode.VERIFY_FULL
     return context

@@ -88,11 +88,13 @@ async def probe(
     try:
         await _ask(pod.address, database, login, trust)
     except BY_PGBOUNCER as error:
-        if "fail" not in str(error):
+        if "fail" in str(error):
+            await _ask_server(kube, namespace, spec, login)
+            message = f"{pod.name} does not log in yet: {error}; it takes in a changed Secret within two minutes"
+            raise Unobservable("LoginPending", message) from error
+        if isinstance(error, asyncpg.ProtocolViolationError):
             raise Unobservable("PoolerRefused", f"{pod.name}: {error}") from error
-        await _ask_server(kube, namespace, spec, login)
-        message = f"{pod.name} does not log in yet: {error}; it takes in a changed Secret within two minutes"
-        raise Unobservable("LoginPending", message) from error
+        raise Unobservable("Unreachable", f"{pod.name}: {error}") from error
     except NOT_SET_UP as error:
         message = f"{database.host}:{database.port}, database {database.name}: {error}: {SETUP}"
         raise Unobservable("AuthFunctionMissing", message) from error
