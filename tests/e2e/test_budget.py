@@ -113,13 +113,14 @@ async def test_of_two_names_of_one_server_the_older_is_served_and_the_other_is_t
     def reports(host: str) -> Raw:
         return budget(shop.space.name, name="reports", maxConnections=60, database=shop.database(host))
 
+    await shop.space.apply(reports("orders-rw"))
+    told = await shop.space.status("reports", lambda s: is_ready(s) is False, what="it is told")
+    assert condition(told, "Ready")["reason"] == "SameServer"
     labels = {"poolbudget.dev/budget": "reports", "poolbudget.dev/workload": "api"}
-    await shop.space.apply(reports("orders-rw"), pod(shop.space.name, "report", labels=labels))
+    await shop.space.apply(pod(shop.space.name, "report", labels=labels))
     (waiting,) = await shop.space.until_pods("api", waiting=1, reason="SameServer")
     address = f"orders-db.{shop.space.name}.svc.cluster.local:5432"
     assert f"is {address} by another name" in notice(waiting)["message"]
-    told = await shop.space.status("reports", lambda s: is_ready(s) is False, what="it is told")
-    assert condition(told, "Ready")["reason"] == "SameServer"
 
     await shop.space.apply(reports("orders-db"))
     await shop.space.until_pods("api", granted=1)
