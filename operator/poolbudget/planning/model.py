@@ -178,11 +178,10 @@ class WorkloadPlan:
     per_pod is set aside for it. `workload` is as declared, with the connections that detection found outside the pools
     added to `extra_per_pod`. The `pools` of NullPool, which is none, are of one connection each.
 
-    `fits` is False where the workload gets nothing and its pods wait: then `share`, `pools` and `per_pod` are those
-    of its floor, as far as it is known, and `planned` is 0. `reason` and `message` say why in any case; `exceeding`
-    names what asks for more pods than that, and `advice` says what the application should do otherwise.
-    `safe_max_replicas` is None where the server sets no bound. `clear_since`: since when a workload that Auto has moved
-    behind a pooler could go back.
+    `fits` is False where the workload gets nothing and its pods wait: then `share`, `pools` and `per_pod` are those of
+    its floor, as far as it is known, and `planned` is 0. `reason` and `message` always say why, `exceeding` what asks
+    for more pods than that, `advice` what the application should do otherwise. `safe_max_replicas` is None where the
+    server sets no bound. `clear_since`: since when a workload that Auto has moved behind a pooler could go back.
     """
 
     key: WorkloadKey
