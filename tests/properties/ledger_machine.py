@@ -107,7 +107,7 @@ class LedgerMachine(PeopleMachine):
         with self.change():
             self.world.set_spec(self.world.budgets[index % len(self.world.budgets)].key, max_connections=usable)
 
-    @precondition(lambda self: self.world.processes.keys() <= self.world.listed.keys())
+    @precondition(lambda self: self.world.live() <= self.world.listed.keys())
     @rule()
     def delete_ledger(self) -> None:
         """A person deletes the ledger; nothing is on its way, and all that runs can be seen until it is restored."""
