@@ -58,8 +58,8 @@ install: setup ## Deploy to the current cluster: IMAGE=registry.example/poolbudg
 	$(CURRENT_CLUSTER) exec -- kubectl -n poolbudget-system rollout status deployment --timeout=120s
 
 .PHONY: soak
-soak: setup cluster-up images ## Run the model of the ledger for long, and ask a million queries of a pooler
-	$(VENV)/bin/pytest -s --hypothesis-profile=soak tests/properties/test_ledger_model.py
+soak: setup cluster-up images ## Run the models for long, and ask a million queries of a pooler
+	$(VENV)/bin/pytest -s --hypothesis-profile=soak tests/properties/test_ledger_model.py tests/properties/test_moved_pods.py
 	QUERIES=1000000 $(CLUSTER) exec -- $(VENV)/bin/pytest -s tests/e2e/test_statements.py
 
 .PHONY: e2e

@@ -20,11 +20,13 @@ from poolbudget.ledger.books import Books, Excess, audit
 from poolbudget.ledger.decide import Snapshot, decide
 from poolbudget.ledger.model import Decision, Ledger, Pod, Wait
 from poolbudget.ledger.modes import with_poolers_in_use
+from poolbudget.ledger.release import restored
 from poolbudget.ledger.rollouts import decide_rollouts, rolled_last
 from poolbudget.ledger.settings import grant_annotations
 from poolbudget.ledger.triage import NamespaceLabels
 from poolbudget.ledger.unmanaged import charge
 from poolbudget.ledger.unscheduled import Unscheduled
+from poolbudget.ledger.unseen import Clients, addresses, lending
 from poolbudget.metrics import record_round
 from poolbudget.observe.gather import Gatherer, Observation
 from poolbudget.observe.namespaces import Namespaces
@@ -82,13 +84,14 @@ async def reconcile(server: Server, elder: Callable[[Server], str | None]) -> No
     namespaces = await server.namespaces.labels(budgets, seen.pods.values())
 
     # 2. Plan: divide what is usable among the workloads; poolers keep what they may still hold.
-    wanted, held = _plan(server, seen, ledger), server.ledger.poolers
+    wanted, held = _plan(server, seen, restored(ledger, seen.pods)), server.ledger.poolers
     plan, poolers = as_charged(wanted, held), server.poolers.states(wanted.poolers.keys() | held)
 
     # 3. Decide: what has ended, what starts, what waits, what makes room.
     books = audit(ledger, seen.pods, seen.sessions, seen.unmanaged, pooler_pods(poolers)) if seen.sessions else None
     applied = server.rollouts.applied(seen.targets.values())
-    snapshot = _snapshot(seen, plan, ledger, books, namespaces, rolled_last(plan, seen.targets, applied))
+    clients = {key: pooler.clients for key, pooler in poolers.items()}
+    snapshot = _snapshot(seen, plan, ledger, books, namespaces, rolled_last(plan, seen.targets, applied), clients)
     decision, now = decide(snapshot), time.monotonic()
     stuck = server.unscheduled.lasting(decision.ledger, seen.pods, now)
     yielding = server.unscheduled.due(stuck, snapshot, decision, now)
@@ -98,7 +101,8 @@ async def reconcile(server: Server, elder: Callable[[Server], str | None]) -> No
     room = free(plan, held, decision.committed + snapshot.beside_grants)
     charged = charges(held, wanted.poolers, proven(poolers), room)
     await server.ledger.write(decision.ledger, seen.noted, charged)
-    server.poolers.keep(budgets, wanted.poolers, charged, in_use(decision.ledger), seen.sessions)
+    looked_for = addresses(decision.ledger, seen.pods)
+    server.poolers.keep(budgets, wanted.poolers, charged, in_use(decision.ledger), looked_for, seen.sessions)
     started = server.pods.start(_starts(snapshot, decision))
     server.pods.recreate(decision.recreated, "Recreated", "was born with the settings of another time")
     server.pods.recreate(yielding, "Unscheduled", "found no node, and others wait for its connections")
@@ -134,12 +138,16 @@ def _refuse(server: Server, elder: str, seen: Observation) -> SameServerError:
 
 
 def _plan(server: Server, seen: Observation, ledger: Ledger) -> ServerPlan:
-    """Divide what is usable, with what the last rounds planned in mind, and keep the poolers that pods are behind."""
+    """Divide what is usable, with what the last rounds planned in mind.
+
+    Poolers stay that pods are behind, and leave room for those that were not seen there yet.
+    """
     shown = {key: server.status.shown(key) for key in server.budgets}
     before = server.moved.before(shown, datetime.now(UTC))
     planned = plan_server(seen.budgets, seen.targets, seen.capacity.believed, seen.capacity.least, before)
     server.moved.after(planned)
-    return with_poolers_in_use(planned, seen.budgets, ledger)
+    kept = with_poolers_in_use(planned, seen.budgets, ledger)
+    return lending(kept, seen.budgets, ledger, server.ledger.poolers)
 
 
 def _snapshot(
@@ -149,6 +157,7 @@ def _snapshot(
     books: Books | None,
     namespaces: NamespaceLabels,
     rolled: WorkloadKey | None,
+    clients: Clients,
 ) -> Snapshot:
     specs = {budget.key: budget.spec for budget in seen.budgets}
     return Snapshot(
@@ -163,6 +172,7 @@ def _snapshot(
         boots=seen.boots,
         unmanaged=charge(seen.unmanaged, books.by_unmanaged if books else None, specs),
         rolled=rolled,
+        clients=clients,
     )
 
 

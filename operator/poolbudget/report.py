@@ -121,7 +121,7 @@ def _within_budget(_: Budget, found: Findings) -> NewCondition:
 
 def _excess(reservation: Reservation, backends: int) -> tuple[str, str]:
     """Return reason and message of a pod that holds more than it was granted."""
-    if reservation.behind_pooler:
+    if reservation.sent_to_pooler:
         return "Bypassed", bypassed(reservation, backends)
     message = f"pod {reservation.pod} holds {backends} connections and was granted {reservation.connections}: "
     message += "its application does not read the variables, or opens connections outside its pools (extraPerPod)"

@@ -187,6 +187,6 @@ async def _drain(server: Server) -> None:
         evidence = Evidence(seen.pods, seen.gone, seen.boots, seen.sessions)
         charged = charges(held, {}, proven(server.poolers.states(held)), room=0)
         await server.ledger.write(keep_what_may_live(ledger, evidence), poolers=charged)
-        server.poolers.keep((), {}, charged, frozenset(), seen.sessions)
+        server.poolers.keep((), {}, charged, frozenset(), {}, seen.sessions)
     else:
         await server.ledger.remove()

@@ -2,6 +2,7 @@
 
 import time
 from datetime import UTC, datetime
+from typing import Any
 
 from poolbudget.act.authority import Validity, create
 from tests.e2e.database import Shop
@@ -28,7 +29,7 @@ from tests.e2e.pooler import (
     write_login,
     write_secret,
 )
-from tests.functional.space import Raw, connections
+from tests.functional.space import Raw, connections, notice
 
 SLOW_LOAD = tuple(word.replace("=100", "=400") for word in LOAD)
 """It wants as many connections, and leaves the processor to forty processes that start."""
@@ -174,6 +175,30 @@ async def test_a_workload_that_outgrows_its_budget_goes_behind_the_pooler_and_co
     assert load["failures"].keys() <= UNREACHED
     assert load["ok"] > 1000
     assert seen["over_usable"] == 0
+
+
+async def test_what_was_moved_and_does_not_go_there_stays_charged_and_holds_back_the_others(shop: Shop) -> None:
+    """At the floor 5 pods need 60 connections: of the 50 that are usable the pooler lends 48 to the first four."""
+    await write_secret(shop, AUTH, USERS)
+    moved: dict[str, Any] = {"pooler": pooler(mode="Auto")}
+    api = {**API, "minPerProcess": 12, "env": {"names": {"host": "UNREAD_HOST", "port": "UNREAD_PORT"}}}
+    await shop.budget(api, **moved)
+    await until_pooler(shop, "Ready")
+    await shop.application("api", 5, surge=False)
+    pods = await shop.space.until_pods("api", granted=4, waiting=1, reason="NoRoom")
+    assert sorted(map(connections, pods)) == [0, 12, 12, 12, 12]
+    (waiting,) = (pod for pod in pods if pod["spec"].get("schedulingGates"))
+    assert "needs 12, free 0, until a pod of its workload is seen behind the pooler" in notice(waiting)["message"]
+
+    await shop.start("load", *LOAD[:-1], "120", "--concurrency", "8")
+    await shop.space.status("orders", lambda s: s["workloads"][0]["reason"] == "Bypassed", what="it is seen there")
+    assert len(await shop.space.until_pods("api", granted=4, waiting=1)) == 5
+
+    await shop.budget({**api, "env": {}}, **moved)
+    await shop.application("api", 5, surge=False, without=("DB_HOST",))
+    await until_all(shop, 5, "Pooled")
+    await shop.space.status("orders", lambda s: charged(s) == s["pooler"]["connections"] == 50, what="only the pooler")
+    await shop.stop("load")
 
 
 def charged(status: Raw) -> int:

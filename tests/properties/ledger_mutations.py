@@ -156,7 +156,7 @@ def never_releases(patch: pytest.MonkeyPatch) -> None:
 
 
 def does_not_restore_a_deleted_ledger(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(decide, "restore_what_was_granted", lambda ledger, pods: None)
+    patch.setattr(decide, "restored", lambda ledger, pods: ledger)
 
 
 def grants_before_the_ledger_is_written(patch: pytest.MonkeyPatch) -> None:
@@ -206,7 +206,7 @@ def lends_the_room_of_pods_that_were_moved_before_they_end(patch: pytest.MonkeyP
 
 
 def charges_nothing_for_a_pod_that_connects_directly(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(grant, "_behind_pooler", lambda claim: Grant(claim.pod, 0, claim.share, WorkloadMode.DIRECT))
+    patch.setattr(grant, "_behind_pooler", lambda claim, *_: Grant(claim.pod, 0, claim.share, WorkloadMode.DIRECT))
 
 
 MUTATIONS: list[Mutation] = [

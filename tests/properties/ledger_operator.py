@@ -11,6 +11,7 @@ from poolbudget.ledger.codec import decode, encode
 from poolbudget.ledger.decide import Snapshot, decide
 from poolbudget.ledger.model import Decision, Grant, Ledger, Pod
 from poolbudget.ledger.modes import with_poolers_in_use
+from poolbudget.ledger.release import restored
 from poolbudget.ledger.unmanaged import charge, ungranted
 from poolbudget.planning.model import ServerPlan
 from tests.properties.ledger_world import World
@@ -91,7 +92,7 @@ class Operator:
         gone = {uid: last for uid, last in self.gone.items() if uid in ledger}
         boots = {ledger[uid].node: self.world.nodes.get(ledger[uid].node) for uid in gone if ledger[uid].node}
         sessions = self.world.sessions()
-        plan = with_poolers_in_use(self.world.plan(), self.world.budgets, ledger)
+        plan = with_poolers_in_use(self.world.plan(), self.world.budgets, restored(ledger, self.cache))
         unmanaged = ungranted(self.cache.values(), ledger)
         books = audit(ledger, self.cache, sessions, unmanaged) if sessions else None
         specs = {budget.key: budget.spec for budget in self.world.budgets}

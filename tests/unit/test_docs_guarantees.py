@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.properties.ledger_mutations import MUTATIONS, POOLER_MUTATIONS
+from tests.properties.moved_mutations import MOVED_MUTATIONS
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "guarantees.md").read_text()
@@ -22,4 +23,4 @@ def test_a_named_test_exists(file: str, test: str) -> None:
 
 def test_the_named_mutations_are_those_of_the_model_that_a_reader_can_check() -> None:
     assert NAMED_MUTATIONS
-    assert {mutation.__name__ for mutation in (*MUTATIONS, *POOLER_MUTATIONS)} >= NAMED_MUTATIONS
+    assert {mutation.__name__ for mutation in (*MUTATIONS, *POOLER_MUTATIONS, *MOVED_MUTATIONS)} >= NAMED_MUTATIONS

@@ -11,6 +11,7 @@ from poolbudget.detection.podspec import PodSpec, Variable
 from poolbudget.ledger.decide import decide
 from poolbudget.ledger.model import Decision, Grant, Ledger, Pod
 from poolbudget.ledger.modes import with_poolers_in_use
+from poolbudget.ledger.release import restored
 from poolbudget.ledger.rollouts import Applied, Rollouts, decide_rollouts
 from poolbudget.ledger.room import Room
 from poolbudget.ledger.settings import grant_annotations
@@ -147,6 +148,8 @@ def test_a_pooler_stays_charged_while_pods_of_a_budget_that_gets_nothing_are_beh
     for charged in ({}, ledger(reservation())):
         assert with_poolers_in_use(refused, [budget], charged).for_poolers == 0
     assert with_poolers_in_use(refused, [Budget(BUDGET, WITHOUT)], ledger(reservation(connections=0))).for_poolers == 0
+    restarted = restored({}, pods(pooled()))
+    assert with_poolers_in_use(refused, [budget], restarted).for_poolers == 6, "the ledger was deleted"
     larger = replace(MOVED, poolers={BUDGET: replace(MOVED.poolers[BUDGET], connections=9)})
     assert with_poolers_in_use(larger, [budget], ledger(reservation(connections=0))) == larger
 

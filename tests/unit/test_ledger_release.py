@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import pytest
 
 from poolbudget.ledger.model import Pod
-from poolbudget.ledger.release import Boots, Evidence, Sessions, keep_what_may_live, restore_what_was_granted
+from poolbudget.ledger.release import Boots, Evidence, Sessions, keep_what_may_live, restored
 from tests.unit.ledger_builders import ledger, pods, pooled, reservation, running, waiting
 
 BUSY = Sessions({"10.0.0.1": 3})
@@ -122,7 +122,7 @@ def test_node_and_address_are_noted_as_soon_as_they_are_known_and_never_lost() -
 
 
 @pytest.mark.parametrize(
-    ("shown", "restored"),
+    ("shown", "entered"),
     [
         pytest.param(running(), {"api-1"}, id="a running pod that carries a grant"),
         pytest.param(pooled(), {"api-1"}, id="one that carries a grant behind the pooler"),
@@ -132,13 +132,10 @@ def test_node_and_address_are_noted_as_soon_as_they_are_known_and_never_lost() -
         pytest.param(waiting(), set(), id="not one at the gate"),
     ],
 )
-def test_what_is_entered_again_after_the_ledger_was_deleted(shown: Pod, restored: set[str]) -> None:
-    entries = ledger()
-    restore_what_was_granted(entries, pods(shown))
-    assert entries.keys() == restored
+def test_what_is_entered_again_after_the_ledger_was_deleted(shown: Pod, entered: set[str]) -> None:
+    assert restored(ledger(), pods(shown)).keys() == entered
 
 
 def test_an_entry_that_is_there_is_not_replaced() -> None:
     entries = ledger(reservation(connections=9))
-    restore_what_was_granted(entries, pods(running(connections=4)))
-    assert entries == ledger(reservation(connections=9))
+    assert restored(entries, pods(running(connections=4))) == entries

@@ -1,7 +1,7 @@
 """PgBouncer's console: commands to one process, as the operator's own user. Used by `act.pooler_pods`.
 
-It speaks the simple protocol alone, which asyncpg uses for a statement without arguments; such a statement returns no
-rows, so the console is told things and not asked.
+It speaks the simple protocol alone. asyncpg uses that for a statement without arguments and then returns no rows: it
+tells the console things, and pg8000 asks.
 """
 
 import asyncio
@@ -9,6 +9,7 @@ import ssl
 from dataclasses import dataclass
 
 import asyncpg
+from pg8000.native import Connection, Error
 
 from poolbudget.planning.poolers import PORT
 from poolbudget.pooler.config import CONSOLE, CONSOLE_USER, Limits
@@ -43,6 +44,30 @@ class Console:
     async def send_away(self) -> None:
         """Close clients that are between two requests: a pool that checks its connections opens others elsewhere."""
         await self._tell(f"SET client_idle_timeout = {IDLE_SECONDS}")
+
+    async def clients(self) -> frozenset[str]:
+        """Return the addresses of all clients; none are known of a process that does not answer."""
+        try:
+            return await asyncio.to_thread(self._clients)
+        except (Error, OSError):
+            return frozenset()
+
+    def _clients(self) -> frozenset[str]:
+        connection = Connection(
+            CONSOLE_USER,
+            host=self.address,
+            port=PORT,
+            password=self.password,
+            database=CONSOLE,
+            ssl_context=self.trust,
+            timeout=ANSWER_SECONDS,
+        )
+        try:
+            rows = connection.run("SHOW CLIENTS")
+            addr = [column["name"] for column in connection.columns].index("addr")
+            return frozenset(row[addr] for row in rows)
+        finally:
+            connection.close()
 
     async def _tell(self, *commands: str) -> None:
         connection = await asyncpg.connect(

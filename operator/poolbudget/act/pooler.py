@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from poolbudget.act.pooler_keeper import Keeper, Wish
 from poolbudget.kube import Kube
 from poolbudget.ledger.release import Sessions
+from poolbudget.ledger.unseen import Clients
 from poolbudget.planning.model import Budget, BudgetKey, PoolerPlan
 from poolbudget.pooler.layout import PoolerState
 
@@ -28,17 +29,20 @@ class Poolers:
         planned: Mapping[BudgetKey, PoolerPlan],
         charged: Mapping[BudgetKey, int],
         in_use: frozenset[BudgetKey],
+        unseen: Clients,
         sessions: Sessions | None,
     ) -> None:
         """Take in what the poolers of one server are to be.
 
-        `in_use`: budgets with pods that still reach the server over their pooler, whatever is planned by now.
+        `in_use`: budgets with pods that still reach the server over their pooler, whatever is planned by now. `unseen`:
+        the addresses to look out for among its clients.
         """
         known = {budget.key: budget for budget in budgets}
         own = {key: plan for key, plan in planned.items() if not plan.external}
         backends = sessions.by_address if sessions is not None else None
         for key in own.keys() | charged:
-            wish = Wish(known.get(key), own.get(key), charged.get(key, 0), key in in_use, backends)
+            looked_for = unseen.get(key, frozenset())
+            wish = Wish(known.get(key), own.get(key), charged.get(key, 0), key in in_use, looked_for, backends)
             self._keeper(key).want(wish)
 
     def states(self, keys: Iterable[BudgetKey]) -> dict[BudgetKey, PoolerState]:

@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 
 FIELD_MANAGER = "poolbudget"
 UNSETTLED_SECONDS = 0.25
+LOOKOUT_SECONDS = 1.0
 SETTLED_SECONDS = 2.0
 """Shorter than the time that a pod stays reachable after its end was asked for (`pooler.objects.LEAVE_SECONDS`)."""
 REPEAT_SECONDS = 60.0
@@ -46,13 +47,15 @@ REMOVED = ("Service", "PodDisruptionBudget", "NetworkPolicy", "StatefulSet")
 class Wish:
     """What a pooler is to be. `plan` is None where it is to go, once it is not `in_use`: no pod is behind it any more.
 
-    `charged`: what the ledger holds for it. `backends`: the sessions at the server by address, None while not read.
+    `charged`: what the ledger holds for it. `unseen`: the addresses to look out for among its clients. `backends`: the
+    sessions at the server by address, None while not read.
     """
 
     budget: Budget | None
     plan: PoolerPlan | None
     charged: int
     in_use: bool
+    unseen: frozenset[str]
     backends: Mapping[str, int] | None
 
 
@@ -102,7 +105,9 @@ class Keeper:
         """Return how many seconds to rest: None, until told otherwise, once nothing is left to keep."""
         if self._wish is None or (self._wish.plan is None and self.state.least == 0):
             return None
-        return SETTLED_SECONDS if self.state.least is not None and self.state.ready else UNSETTLED_SECONDS
+        if self.state.least is None or not self.state.ready:
+            return UNSETTLED_SECONDS
+        return LOOKOUT_SECONDS if self._wish.unseen else SETTLED_SECONDS
 
     async def _attempt(self, wish: Wish) -> PoolerState:
         try:
@@ -132,9 +137,10 @@ class Keeper:
         await self._pods.tell(written, layout.limits, material, may_hold=wish.charged)
         await self._apply(pooler, layout, material, seen)
         await self._pods.replace_outdated(seen)
+        clients = await self._pods.clients(written, wish.unseen, material)
         least = proven(plan, seen, layout.limits, self._pods.told, wish.backends)
         ready, reason, message = await self._serves(budget, seen, material)
-        return PoolerState(ready, reason, message, least, _shares(seen, wish.charged))
+        return PoolerState(ready, reason, message, least, _shares(seen, wish.charged), clients)
 
     async def _apply(self, pooler: Pooler, layout: Layout, material: Material, seen: Seen) -> None:
         """Apply what is to change, and everything now and then, should somebody have changed it."""

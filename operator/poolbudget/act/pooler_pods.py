@@ -7,6 +7,7 @@ import asyncio
 import logging
 import time
 from dataclasses import replace
+from itertools import chain
 
 from poolbudget.act.console import Console
 from poolbudget.act.pooler_secret import Material
@@ -55,6 +56,14 @@ class PoolerPods:
         await asyncio.gather(
             *(self._tell(running[process], console, limits, shrink) for process, console in consoles.items())
         )
+
+    async def clients(self, seen: Seen, of: frozenset[str], material: Material) -> frozenset[str]:
+        """Return which of these addresses the pods show as clients."""
+        if not of:
+            return of
+        consoles = (Console(pod.address, material.password, material.trust) for pod in seen.pods if pod.ready)
+        shown = await asyncio.gather(*(console.clients() for console in consoles))
+        return of.intersection(chain.from_iterable(shown))
 
     async def replace_outdated(self, seen: Seen) -> None:
         """Delete one pod of an older template: one that does not serve anyhow, or when all the others serve."""

@@ -29,9 +29,10 @@ class PoolerPod:
 class Books:
     """Sessions by whose they are. `strangers`: at addresses that belong to no charged pod and to no pooler of ours.
 
-    `by_unmanaged`: those of pods that never passed admission, by uid. `exceeding`: pods that hold more than is charged
-    for their address; behind the pooler that is nothing. `beyond`: by how much, poolers of ours included. Backends that
-    outlive a container run on beside those of the one that was started in its place.
+    `by_unmanaged`: those of pods that never passed admission, by uid. `exceeding`: pods that hold more than was granted
+    for their address; behind the pooler that is nothing, whatever is charged. `beyond`: what is held and not charged,
+    poolers of ours included. Backends that outlive a container run on beside those of the one that was started in its
+    place.
     """
 
     total: int
@@ -97,7 +98,9 @@ def audit(
             beyond += more
             if charged:
                 by_workload[charged[0].workload] += more
-                exceeding.append((charged[0], backends))
+        unseen = sum(r.connections for r in charged if r.unseen)
+        if charged and address not in ungranted and backends > granted - unseen:
+            exceeding.append((charged[0], backends))
     return Books(sessions.total, by_workload, strangers, tuple(exceeding), by_unmanaged, beyond)
 
 
@@ -130,6 +133,6 @@ def _by_address(ledger: Ledger, pods: Mapping[str, Pod]) -> dict[str, list[Reser
         pod = pods.get(uid)
         address = (pod.address if pod else "") or reservation.address
         is_of_node = pod is not None and pod.address == pod.host
-        if address and not (reservation.behind_pooler and is_of_node):
+        if address and not (reservation.sent_to_pooler and is_of_node):
             holders.setdefault(address, []).append(reservation)
     return holders

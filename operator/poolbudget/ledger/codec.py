@@ -2,7 +2,8 @@
 
     7f2c…: 32 shop/api-7c9d shop/orders-db/api kind-worker 10.244.0.7
 
-Only the line of a pod that vanished without proof of its end has a sixth word: the instance and boot of its node then.
+`32?` are connections of a pod that was sent to a pooler and has not been seen behind it yet. Only the line of a pod
+that vanished without proof of its end has a sixth word: the instance and boot of its node then.
 Plain words, because people read it with kubectl; short, because 5,000 of them must fit in one object (1 MiB).
 `act.ledger` reads and writes the object.
 """
@@ -13,6 +14,7 @@ from poolbudget.ledger.model import Ledger, Reservation
 from poolbudget.planning.model import BudgetKey, WorkloadKey
 
 _ABSENT = "-"
+_UNSEEN = "?"
 
 
 class LedgerCorruptError(Exception):
@@ -47,7 +49,8 @@ def decode_poolers(text: str) -> dict[BudgetKey, int]:
 
 
 def _line(r: Reservation) -> str:
-    words = (str(r.connections), f"{r.namespace}/{r.pod}", str(r.workload), r.node or _ABSENT, r.address or _ABSENT)
+    charged = f"{r.connections}{_UNSEEN if r.unseen else ''}"
+    words = (charged, f"{r.namespace}/{r.pod}", str(r.workload), r.node or _ABSENT, r.address or _ABSENT)
     return " ".join((*words, r.boot) if r.boot else words)
 
 
@@ -57,13 +60,14 @@ def _reservation(uid: str, line: str) -> Reservation:
         namespace, name = pod.split("/")
         reservation = Reservation(
             uid=uid,
-            connections=int(connections),
+            connections=int(connections.removesuffix(_UNSEEN)),
             namespace=namespace,
             pod=name,
             workload=WorkloadKey(*workload.split("/")),
             node="" if node == _ABSENT else node,
             address="" if address == _ABSENT else address,
             boot="".join(boot[:1]),
+            unseen=connections.endswith(_UNSEEN),
         )
         if boot[1:]:
             raise ValueError(boot)

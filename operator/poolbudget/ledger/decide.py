@@ -11,11 +11,12 @@ from poolbudget.api.v1alpha1 import PoolBudgetSpec, WorkloadMode
 from poolbudget.ledger.adoption import mention_unmanaged
 from poolbudget.ledger.grant import Claim, claims, grant_one
 from poolbudget.ledger.model import MOST_ENTRIES, Decision, Grant, Ledger, Pod, Reservation, Wait
-from poolbudget.ledger.release import Boots, Evidence, Sessions, keep_what_may_live, restore_what_was_granted
+from poolbudget.ledger.release import Boots, Evidence, Sessions, keep_what_may_live, restored
 from poolbudget.ledger.room import Room
 from poolbudget.ledger.shortage import Shortage
 from poolbudget.ledger.triage import NamespaceLabels, Verdict, triage
 from poolbudget.ledger.unmanaged import Charge, UnmanagedPod
+from poolbudget.ledger.unseen import Clients, note_seen
 from poolbudget.planning.model import BudgetKey, ServerPlan, WorkloadKey
 from poolbudget.planning.poolers import endpoint
 
@@ -31,7 +32,7 @@ class Snapshot:
     after them; `sessions` what the database shows, read last; `elsewhere` the sessions that no grant covers, beyond the
     ordinary reserve; `namespaces` the labels of those that a budget selects by label; `unmanaged` what is charged for
     pods of workloads that never passed admission; `rolled` the workload whose pods are being replaced because we have
-    changed their template.
+    changed their template; `clients` the addresses that poolers show.
     """
 
     specs: Mapping[BudgetKey, PoolBudgetSpec]
@@ -45,6 +46,7 @@ class Snapshot:
     boots: Boots = field(default_factory=dict)
     unmanaged: tuple[Charge, ...] = ()
     rolled: WorkloadKey | None = None
+    clients: Clients = field(default_factory=dict)
 
     @property
     def beside_grants(self) -> int:
@@ -55,8 +57,9 @@ class Snapshot:
 def decide(snapshot: Snapshot) -> Decision:
     """Release what has ended, repeat grants that may not have arrived, then grant what fits."""
     evidence = Evidence(snapshot.pods, snapshot.gone, snapshot.boots, snapshot.sessions)
-    ledger = keep_what_may_live(snapshot.ledger, evidence)
-    restore_what_was_granted(ledger, snapshot.pods)
+    ledger = restored(keep_what_may_live(snapshot.ledger, evidence), snapshot.pods)
+    if snapshot.sessions is not None:
+        note_seen(ledger, snapshot.pods, snapshot.clients, snapshot.sessions)
     waiting = [p for p in snapshot.pods.values() if p.waits and p.workload.budget_key in snapshot.specs]
     verdicts = [(pod, triage(pod, snapshot.specs, snapshot.namespaces)) for pod in waiting]
 
@@ -100,7 +103,7 @@ def _grant_new(claim: Claim, room: Room, ledger: Ledger) -> Grant | Wait:
 
 def _reserve(grant: Grant) -> Reservation:
     pod = grant.pod
-    return Reservation(pod.uid, grant.connections, pod.namespace, pod.name, pod.workload)
+    return Reservation(pod.uid, grant.connections, pod.namespace, pod.name, pod.workload, unseen=grant.unseen)
 
 
 def _repeat(claim: Claim, reserved: Reservation, specs: Mapping[BudgetKey, PoolBudgetSpec]) -> Grant | Wait:
@@ -109,8 +112,8 @@ def _repeat(claim: Claim, reserved: Reservation, specs: Mapping[BudgetKey, PoolB
     The amount must stay, since the patch may also have arrived unseen; so a pod that was granted connections of its own
     starts with these, even if its workload has been moved behind a pooler meanwhile.
     """
-    if reserved.behind_pooler:
-        return _repeat_behind_pooler(claim, specs[claim.plan.key.budget_key])
+    if reserved.sent_to_pooler:
+        return _repeat_behind_pooler(claim, reserved, specs[claim.plan.key.budget_key])
     plan = replace(claim.plan, mode=WorkloadMode.DIRECT)
     if reserved.connections < (needed := plan.bound(claim.processes, max(1, claim.floor))):
         message = f"was granted {reserved.connections} before the budget changed and now needs {needed}: delete the pod"
@@ -119,8 +122,8 @@ def _repeat(claim: Claim, reserved: Reservation, specs: Mapping[BudgetKey, PoolB
     return Grant(claim.pod, reserved.connections, share)
 
 
-def _repeat_behind_pooler(claim: Claim, spec: PoolBudgetSpec) -> Grant | Wait:
+def _repeat_behind_pooler(claim: Claim, reserved: Reservation, spec: PoolBudgetSpec) -> Grant | Wait:
     if claim.plan.mode is WorkloadMode.DIRECT or endpoint(claim.plan.key.budget_key, spec) is None:
         message = "was granted a place behind the pooler before the budget changed: delete the pod"
         return Wait(claim.pod, "GrantOutdated", message)
-    return Grant(claim.pod, 0, claim.share, claim.plan.mode)
+    return Grant(claim.pod, reserved.connections, claim.share, claim.plan.mode)

@@ -76,29 +76,43 @@ def grant_one(claim: Claim, room: Room) -> Grant | Wait:
     if available is None:
         return Wait(claim.pod, "PodsBeyondPlan", _beyond_plan(claim, room))
     behind_pooler = claim.plan.mode is not WorkloadMode.DIRECT
-    answer = _behind_pooler(claim) if behind_pooler else _direct(claim, room, available)
+    answer = _behind_pooler(claim, room, available) if behind_pooler else _direct(claim, room, available)
     if isinstance(answer, Grant):
         room.take(claim.plan.key, answer.connections)
     return answer
 
 
-def _behind_pooler(claim: Claim) -> Grant:
-    """Start the pod whatever is free: what the pooler may open is set aside for it in any case."""
-    return Grant(claim.pod, 0, claim.share, claim.plan.mode)
+def _behind_pooler(claim: Claim, room: Room, available: int) -> Grant | Wait:
+    """Start the pod whatever is free: what the pooler may open is set aside for it in any case.
+
+    Only if nobody has seen yet that the workload goes there, it is charged as a direct one, as far as the pooler lends.
+    """
+    if (lent := room.lent(claim.plan.key)) is None:
+        return Grant(claim.pod, 0, claim.share, claim.plan.mode)
+    needed = min(lent.connections, claim.processes * claim.floor + claim.plan.workload.extra_per_pod)
+    if needed and (wait := _lacking(claim, room, needed, min(lent.free, available))):
+        return replace(wait, message=f"{wait.message}, until a pod of its workload is seen behind the pooler")
+    return Grant(claim.pod, needed, claim.share, claim.plan.mode, unseen=True)
 
 
 def _direct(claim: Claim, room: Room, available: int) -> Grant | Wait:
     needed = claim.bound(claim.floor)
-    if available < needed:
-        beside_nobody = _available(replace(claim, replaces=False), room)
-        slot = None if beside_nobody is None else available - beside_nobody
-        if blocked := adoption_blocked(claim.pod, needed, available, slot, room.unmanaged(claim.plan.key)):
-            return blocked
-        return Wait(claim.pod, "NoRoom", f"needs {needed}, free {available}")
+    if wait := _lacking(claim, room, needed, available):
+        return wait
     # A pod of another revision may run more processes than the plan is made for: it must not take the room of others.
     most = min(available, max(needed, claim.plan.per_pod))
     share = min(claim.share, (most - claim.plan.workload.extra_per_pod) // claim.processes)
     return Grant(claim.pod, claim.bound(share), share)
+
+
+def _lacking(claim: Claim, room: Room, needed: int, available: int) -> Wait | None:
+    if available >= needed:
+        return None
+    beside_nobody = _available(replace(claim, replaces=False), room)
+    slot = None if beside_nobody is None else available - beside_nobody
+    if blocked := adoption_blocked(claim.pod, needed, available, slot, room.unmanaged(claim.plan.key)):
+        return blocked
+    return Wait(claim.pod, "NoRoom", f"needs {needed}, free {available}")
 
 
 def _claim(pod: Pod, plan: WorkloadPlan | None, held_revisions: set[str | None]) -> Claim | Wait:

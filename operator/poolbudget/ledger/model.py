@@ -28,7 +28,7 @@ class Pod:
     """A labelled pod, as far as grants depend on it.
 
     `ended`: the kubelet reported that no container runs any more or ever will. `connections` and `mode` are those of
-    its grant, None without one; with 0 connections it is behind the pooler. `spec` is kept only while it has none.
+    its grant, None without one. `spec` is kept only while it has none.
     `host` is the address of its node. `owner` is the kind that made it, `controller` what makes it anew from a new
     template (not its ReplicaSet but the Deployment of that). `notice` is the reason and message that its condition
     shows now. `created` is RFC 3339 and sorts by age; `deleting_since` too, empty where not known. `unschedulable`: the
@@ -81,6 +81,7 @@ class Reservation:
 
     `node` and `address` are noted as soon as they are known: they are the only way to ask about a pod that vanished.
     `boot` is the instance and boot of its node when the pod was first known to have vanished, empty until then.
+    `unseen`: it was sent to a pooler and has not been seen behind it yet; what it is charged it was never granted.
     """
 
     uid: str
@@ -91,11 +92,17 @@ class Reservation:
     node: str = ""
     address: str = ""
     boot: str = ""
+    unseen: bool = False
 
     @property
     def behind_pooler(self) -> bool:
-        """Whether the pod may open nothing at the server itself: whoever connects directly was granted at least 1."""
+        """Whether the pod opens nothing at the server itself: whoever connects directly was granted at least 1."""
         return not self.connections
+
+    @property
+    def sent_to_pooler(self) -> bool:
+        """Whether the pod was started with the address of a pooler, seen there or not."""
+        return self.unseen or self.behind_pooler
 
 
 Ledger = Mapping[str, Reservation]
@@ -118,13 +125,14 @@ class Noted:
 class Grant:
     """Start this pod in this mode, with at most so many connections at the server; `share` for each of its processes.
 
-    Behind the pooler `connections` is 0, and the share are connections to the pooler.
+    Behind the pooler the share are connections to the pooler, and `connections` what is charged while it is `unseen`.
     """
 
     pod: Pod
     connections: int
     share: int
     mode: WorkloadMode = WorkloadMode.DIRECT
+    unseen: bool = False
 
 
 @dataclass(frozen=True, slots=True)

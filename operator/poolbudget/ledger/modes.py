@@ -24,7 +24,7 @@ Excess = tuple[Reservation, int]
 
 def with_poolers_in_use(plan: ServerPlan, budgets: Iterable[Budget], ledger: Ledger) -> ServerPlan:
     """Return the plan with the poolers, too, of budgets that get nothing while pods are still behind them."""
-    behind = {entry.workload.budget_key for entry in ledger.values() if entry.behind_pooler} - plan.poolers.keys()
+    behind = {entry.workload.budget_key for entry in ledger.values() if entry.sent_to_pooler} - plan.poolers.keys()
     left = {budget.key: found for budget in budgets if budget.key in behind and (found := pooler(budget))}
     return replace(plan, poolers={**plan.poolers, **{key: found.plan(found.least, ()) for key, found in left.items()}})
 
@@ -58,7 +58,7 @@ def bypassed(reservation: Reservation, backends: int) -> str:
 
 def _bypasses(plan: WorkloadPlan, excess: Excess) -> bool:
     reservation, _ = excess
-    return reservation.workload == plan.key and reservation.behind_pooler
+    return reservation.workload == plan.key and reservation.sent_to_pooler
 
 
 def _rollout_required(plan: WorkloadPlan, others: Sequence[Pod]) -> str:

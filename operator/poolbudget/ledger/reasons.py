@@ -93,7 +93,8 @@ def due_now(fleet: Fleet, plan: WorkloadPlan, target: TargetKey, rollout: Rollou
 
 def _reasons(fleet: Fleet, plan: WorkloadPlan, target: TargetKey, rollout: Rollout) -> Iterator[Due]:
     held = [reservation.connections for reservation in fleet.grants(target)]
-    excess = sum(max(0, connections - plan.per_pod) for connections in held)
+    granted = [reservation.connections for reservation in fleet.grants(target) if not reservation.unseen]
+    excess = sum(max(0, connections - plan.per_pod) for connections in granted)
     pods = [pod for pod in fleet.granted(target) if pod.mode is not plan.mode]
     other_mode = f"{len(pods)} of its pods run in another mode than {plan.mode}, which is planned"
     if pods and plan.mode is not WorkloadMode.DIRECT:
@@ -101,7 +102,7 @@ def _reasons(fleet: Fleet, plan: WorkloadPlan, target: TargetKey, rollout: Rollo
     if excess and fleet.starved.total():
         message = f"its pods hold {excess} connections more than planned and others wait for room"
         yield Due(plan.key, 1, excess, "PodsWait", message, _why_not(fleet, plan, target, rollout))
-    moved = [connections for connections in held if _has_moved(connections, plan.per_pod)]
+    moved = [connections for connections in granted if _has_moved(connections, plan.per_pod)]
     if above := [connections for connections in moved if connections > plan.per_pod]:
         message = f"its pods hold up to {max(above)} connections and the plan gives {plan.per_pod}"
         yield Due(plan.key, 2, excess, "PlanMoved", message, _why_not(fleet, plan, target, rollout))

@@ -8,7 +8,7 @@ and yet run its processes and hold their connections. What proves that it has en
   boot would prove nothing: a kubelet that comes back starts the containers of the pods that still exist. (It reports
   its boot as it comes back, and it starts no pod that the API server no longer has.)
 
-One that was granted behind the pooler needs no such proof: what it may still open at the server is the pooler's share,
+One that was seen behind the pooler needs no such proof: what it may still open at the server is the pooler's share,
 which is charged in any case.
 """
 
@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from poolbudget.ledger.model import Ledger, Pod, Reservation
+from poolbudget.planning.poolers import BEHIND_A_POOLER
 
 Boots = Mapping[str, str | None]
 """By the name of a node: which instance and boot it is now; None where the cluster has no such Node."""
@@ -65,13 +66,24 @@ def keep_what_may_live(ledger: Ledger, evidence: Evidence) -> dict[str, Reservat
     return kept
 
 
-def restore_what_was_granted(ledger: dict[str, Reservation], pods: Mapping[str, Pod]) -> None:
-    """Enter running pods that carry a grant but are not in the ledger: somebody has deleted a line, or all of it."""
-    for uid, pod in pods.items():
-        if uid not in ledger and pod.granted and not pod.gates and not pod.ended:
-            ledger[uid] = Reservation(
-                uid, pod.connections or 0, pod.namespace, pod.name, pod.workload, pod.node, pod.address
-            )
+def restored(ledger: Ledger, pods: Mapping[str, Pod]) -> dict[str, Reservation]:
+    """Return the ledger with the running pods that carry a grant: somebody may have deleted a line, or all of it."""
+    lost = (pod for uid, pod in pods.items() if uid not in ledger and pod.granted and not pod.gates and not pod.ended)
+    return {**ledger, **{pod.uid: _as_granted(pod) for pod in lost}}
+
+
+def _as_granted(pod: Pod) -> Reservation:
+    unseen = bool(pod.connections) and pod.mode in BEHIND_A_POOLER
+    return Reservation(
+        pod.uid,
+        pod.connections or 0,
+        pod.namespace,
+        pod.name,
+        pod.workload,
+        pod.node,
+        pod.address,
+        unseen=unseen,
+    )
 
 
 def _remaining(reservation: Reservation, pod: Pod | None, known: Evidence) -> Reservation | None:

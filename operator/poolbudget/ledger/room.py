@@ -15,10 +15,20 @@ is behind them or not: so pods can always be moved there, also while all the res
 
 from collections import Counter
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 
 from poolbudget.ledger.model import Ledger
 from poolbudget.ledger.unmanaged import Charge
-from poolbudget.planning.model import ServerPlan, WorkloadKey, WorkloadPlan
+from poolbudget.ledger.unseen import proven
+from poolbudget.planning.model import BudgetKey, ServerPlan, WorkloadKey, WorkloadPlan
+
+
+@dataclass(frozen=True, slots=True)
+class Lent:
+    """What a pooler lends to pods that were not seen behind it yet, and how much of that is free."""
+
+    connections: int
+    free: int
 
 
 class Room:
@@ -45,6 +55,11 @@ class Room:
         granted = sum(reservation.connections for reservation in ledger.values())
         taken = granted + elsewhere + sum(charge.connections for charge in unmanaged)
         self._free = plan.grantable - plan.for_poolers - taken
+        seen = proven(ledger)
+        self._lent = {key: pooler.lent for pooler in plan.poolers.values() for key in pooler.unproven - seen}
+        self._unseen = Counter[BudgetKey]()
+        for reservation in ledger.values():
+            self._unseen[reservation.workload.budget_key] += reservation.connections if reservation.unseen else 0
         self._slots = {key: self._slot_of(key) for key in self._plans}
         self._all_slots = sum(self._slots.values())
 
@@ -67,6 +82,11 @@ class Room:
         """Return what a pod of a newer revision may take beside the old ones: its own rollout slot and what is idle."""
         return self._free - (self._all_slots - self._slots[key])
 
+    def lent(self, key: WorkloadKey) -> Lent | None:
+        """Return what the pooler lends to the pods of a workload; None if one of them was seen behind it."""
+        lent = self._lent.get(key)
+        return None if lent is None else Lent(lent, lent - self._unseen[key.budget_key])
+
     def slot_is_free(self, key: WorkloadKey) -> bool:
         """Whether no pod of the workload uses its rollout slot now."""
         plan = self._plans[key]
@@ -76,6 +96,7 @@ class Room:
         """Enter a grant in the books."""
         self._pods[key] += 1
         self._free -= connections
+        self._unseen[key.budget_key] += connections if key in self._lent else 0
         slot = self._slot_of(key)
         self._all_slots += slot - self._slots[key]
         self._slots[key] = slot

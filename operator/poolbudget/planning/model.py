@@ -39,7 +39,7 @@ class WorkloadKey(NamedTuple):
 
 
 class TargetKey(NamedTuple):
-    """Which controller: `kind` alone tells it apart, as the API groups of the supported kinds do not share kinds."""
+    """Which controller: `kind` alone tells it apart, as the API groups of the supported kinds share none."""
 
     kind: str
     namespace: str
@@ -48,10 +48,7 @@ class TargetKey(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """One PoolBudget object. `created` is its creationTimestamp (RFC 3339) or, offline, its place in the input.
-
-    `uid` is empty offline.
-    """
+    """A PoolBudget. `created` is its creationTimestamp (RFC 3339) or, offline, its place in the input and no `uid`."""
 
     key: BudgetKey
     spec: PoolBudgetSpec
@@ -155,8 +152,8 @@ class PoolerPlan:
     """The pooler of one budget: where it is, and what it may take.
 
     `connections`: the most that it opens at the server over all its replicas: a constant charge, counted in
-    `ServerPlan.planned`. `clients`: the client connections of everything that is behind it at peak. `external`:
-    somebody else runs it, and `replicas` is 0.
+    `ServerPlan.planned`. `clients`: the connections to it of all that is behind it at peak. `external`: somebody else
+    runs it, and `replicas` is 0. `lent`: what it leaves to pods of `unproven` workloads, not yet seen behind it.
     """
 
     host: str
@@ -166,6 +163,8 @@ class PoolerPlan:
     replicas: int
     prepared_statements: bool
     external: bool
+    lent: int = 0
+    unproven: frozenset[WorkloadKey] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,9 @@ KNATIVE_LABEL = "serving.knative.dev/service"
 """On the pods of the Deployments that Knative makes (https://knative.dev/docs/serving/)."""
 
 
+MOVED = frozenset({"DirectDoesNotFit", "PlannedAbovePercent", "Stabilizing"})
+"""Reasons of `planning.moving`: nobody but Auto has sent such a workload behind the pooler."""
+
 NO_TROUBLE = frozenset(
     {
         "FitsDirectly",
@@ -26,9 +29,7 @@ NO_TROUBLE = frozenset(
         "Serverless",
         "PoolerAlways",
         "ProcessesAbove",
-        "DirectDoesNotFit",
-        "PlannedAbovePercent",
-        "Stabilizing",
+        *MOVED,
     }
 )
 """Reasons for a mode that ask nobody to do anything: in the status, others go before them."""

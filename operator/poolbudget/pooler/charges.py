@@ -64,4 +64,4 @@ def pooler_pods(poolers: Mapping[BudgetKey, PoolerState]) -> list[books.PoolerPo
 
 def in_use(ledger: Ledger) -> frozenset[BudgetKey]:
     """Return the budgets that have pods behind their pooler, whatever is planned by now."""
-    return frozenset(entry.workload.budget_key for entry in ledger.values() if entry.behind_pooler)
+    return frozenset(entry.workload.budget_key for entry in ledger.values() if entry.sent_to_pooler)

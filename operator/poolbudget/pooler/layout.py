@@ -54,7 +54,8 @@ class Seen:
 class PoolerState:
     """How a pooler is. `least`: the most that it is proven to hold at the server, None where nothing is proven.
 
-    `pods` is what the ledger's books have to know of its pods.
+    `pods` is what the ledger's books have to know of its pods. `clients`: those of the addresses to look out for that
+    it shows.
     """
 
     ready: bool | None
@@ -62,6 +63,7 @@ class PoolerState:
     message: str
     least: int | None = None
     pods: tuple[books.PoolerPod, ...] = ()
+    clients: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

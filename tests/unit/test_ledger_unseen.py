@@ -1,0 +1,209 @@
+"""What is charged for pods that Auto has moved, until one of their workload is seen behind the pooler."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from poolbudget.api.v1alpha1 import Database, PoolBudgetSpec, Pooler, Route, SecretReference, Workload, WorkloadMode
+from poolbudget.ledger.books import audit
+from poolbudget.ledger.decide import decide
+from poolbudget.ledger.model import Decision, Ledger, Pod
+from poolbudget.ledger.release import Sessions
+from poolbudget.ledger.unseen import Clients, addresses, lending, unproven
+from poolbudget.planning.model import Budget, PoolerPlan, ServerPlan, WorkloadPlan
+from poolbudget.planning.settings import setting_names
+from tests.unit.ledger_builders import (
+    API,
+    BUDGET,
+    app,
+    granted,
+    ledger,
+    pods,
+    reservation,
+    running,
+    snapshot,
+    spec,
+    target,
+    waiting,
+    waits,
+)
+from tests.unit.ledger_builders import plan as planned
+
+POOLED = WorkloadMode.POOLED
+OWN = Pooler(replicas=2, auth_secret_ref=SecretReference(name="users"))
+SPEC = spec(
+    20,
+    database=Database(host="db"),
+    pooler=OWN,
+    workloads=[Workload(name="api", route=Route.ENV)],
+)
+PLAN = planned(SPEC, target(steady=6, processes=2))
+"""6 pods and one for a rollout would need 28 at the floor of 2: a pod is charged 4, the pooler may take all 20."""
+AT = "10.0.0.1"
+SEEN: Clients = {BUDGET: frozenset({AT})}
+NOBODY: Clients = {}
+VARIABLES = tuple(setting_names(SPEC, SPEC.workloads[0]))
+
+
+def api(server: ServerPlan = PLAN, **fields: Any) -> ServerPlan:
+    """Return the plan with `api` changed."""
+    changed: WorkloadPlan = replace(server.workloads[API], **fields)
+    return replace(server, workloads={**server.workloads, API: changed})
+
+
+def lent(charged: Ledger, held: int = 0, server: ServerPlan = PLAN, budget: PoolBudgetSpec = SPEC) -> PoolerPlan:
+    return lending(server, [Budget(BUDGET, budget)], charged, {BUDGET: held}).poolers[BUDGET]
+
+
+def decided(charged: Ledger, *shown: Pod, held: int = 0, clients: Clients = NOBODY, at_server: int = 0) -> Decision:
+    """Decide with what the pooler lends; `at_server`: the sessions of the pod at AT."""
+    plan = lending(PLAN, [Budget(BUDGET, SPEC)], charged, {BUDGET: held})
+    sessions = Sessions({AT: at_server} if at_server else {})
+    return decide(
+        snapshot(SPEC, plan, ledger=charged, pods=pods(*shown), sessions=sessions, clients=clients),
+    )
+
+
+def pod(name: str, processes: int = 2) -> Pod:
+    return waiting(name, spec=app(processes, *VARIABLES))
+
+
+def moved(name: str = "api-1", connections: int = 4, **fields: Any) -> Pod:
+    return running(name, connections, mode=POOLED, **fields)
+
+
+def unseen(name: str = "api-1", connections: int = 4, **fields: Any) -> Ledger:
+    return ledger(reservation(name, connections, unseen=True, **fields))
+
+
+def test_the_case() -> None:
+    workload, pooler = PLAN.workloads[API], PLAN.poolers[BUDGET]
+    assert (workload.mode, workload.reason, workload.processes, workload.floor) == (POOLED, "DirectDoesNotFit", 2, 2)
+    assert (pooler.connections, pooler.replicas) == (20, 2)
+
+
+def test_the_first_pods_are_charged_as_direct_ones_and_the_others_wait_until_one_is_seen() -> None:
+    names = [f"api-{n}" for n in range(1, 7)]
+    decision = decided({}, *(pod(name) for name in names))
+    assert granted(decision) == dict.fromkeys(names[:4], 4)
+    assert {grant.mode for grant in decision.grants} == {POOLED}
+    assert all(entry.unseen and entry.sent_to_pooler and not entry.behind_pooler for entry in decision.ledger.values())
+    assert waits(decision) == dict.fromkeys(names[4:], "NoRoom")
+    told = "needs 4, free 2, until a pod of its workload is seen behind the pooler; api-1 holds 4"
+    assert {wait.message for wait in decision.waits} == {told}
+
+
+def test_once_one_was_seen_the_others_are_believed() -> None:
+    decision = decided(unseen(), moved(), pod("api-2"), pod("api-3"), held=2, clients=SEEN)
+    assert granted(decision) == {"api-2": 0, "api-3": 0}
+    assert decision.ledger["api-1"] == reservation(connections=0)
+
+
+@pytest.mark.parametrize(
+    ("shown", "clients", "at_server"),
+    [
+        pytest.param(moved(), {}, 0, id="no client of the pooler"),
+        pytest.param(moved(), {BUDGET: frozenset({"10.0.0.2"})}, 0, id="another pod is one"),
+        pytest.param(moved(), SEEN, 1, id="it also holds a connection at the server"),
+        pytest.param(moved(host=AT), SEEN, 0, id="its address is that of its node"),
+    ],
+)
+def test_it_stays_charged(shown: Pod, clients: Clients, at_server: int) -> None:
+    decision = decided(unseen(), shown, clients=clients, at_server=at_server)
+    assert decision.ledger == unseen()
+
+
+def test_it_stays_charged_where_the_server_cannot_be_read() -> None:
+    blind = snapshot(SPEC, PLAN, ledger=unseen(), pods=pods(moved()), clients=SEEN)
+    assert decide(blind).ledger == unseen()
+
+
+def test_one_that_vanished_unseen_stays_charged_as_a_direct_one_would() -> None:
+    vanished = snapshot(SPEC, PLAN, ledger=unseen(), gone={"api-1": moved()})
+    assert decide(vanished).ledger == unseen()
+
+
+def test_it_is_granted_again_as_it_was() -> None:
+    """The patch may have arrived unseen."""
+    charged = unseen(node="", address="")
+    decision = decided(charged, pod("api-1"))
+    assert [(grant.connections, grant.mode) for grant in decision.grants] == [(4, POOLED)]
+    assert decision.ledger == charged
+
+
+def test_a_deleted_ledger_is_restored_with_what_was_charged() -> None:
+    assert decided({}, moved()).ledger == unseen()
+
+
+def test_a_pod_of_other_processes_is_charged_by_its_own_spec() -> None:
+    decision = decided({}, pod("api-1", processes=3))
+    assert granted(decision) == {"api-1": 6}
+
+
+@pytest.mark.parametrize(
+    ("held", "charged", "connections"),
+    [
+        pytest.param(0, {}, 2, id="it does not grow beyond its minimum while all of its pods may need it"),
+        pytest.param(10, {}, 10, id="it keeps what it has"),
+        pytest.param(20, {}, 16, id="but leaves room for the first pod"),
+        pytest.param(2, unseen(), 2, id="a pod that was not seen changes nothing"),
+        pytest.param(2, ledger(reservation(connections=0)), 20, id="once one was seen it grows"),
+        pytest.param(
+            2,
+            ledger(reservation(connections=0), reservation("api-2", 4, unseen=True)),
+            16,
+            id="but for what the others are charged that were not seen yet",
+        ),
+    ],
+)
+def test_what_the_pooler_leaves_to_pods_that_were_not_seen(held: int, charged: Ledger, connections: int) -> None:
+    pooler = lent(charged, held)
+    assert (pooler.connections, pooler.connections + pooler.lent) == (connections, 20)
+
+
+def test_it_also_leaves_what_direct_pods_of_before_the_move_hold() -> None:
+    """Else there would be no room for the first pod beside them."""
+    few = api(peak=2)
+    assert lent({}, server=few).connections == 20 - 2 * 4
+    assert lent(ledger(reservation(connections=8)), server=few).connections == 20 - 8 - 4
+
+
+def test_a_pooler_that_has_nothing_to_lend_lets_them_start() -> None:
+    minimum = SPEC.model_copy(update={"pooler": OWN.model_copy(update={"min_connections": 20})})
+    pooler = lent({}, budget=minimum)
+    assert (pooler.connections, pooler.lent) == (20, 0)
+    plan = replace(PLAN, poolers={BUDGET: pooler})
+    assert granted(decide(snapshot(minimum, plan, pods=pods(pod("api-1"))))) == {"api-1": 0}
+
+
+@pytest.mark.parametrize(
+    ("server", "proven"),
+    [
+        pytest.param(PLAN, False, id="what Auto has moved"),
+        pytest.param(api(reason="Declared"), True, id="not what a person has sent there"),
+        pytest.param(api(reason="Serverless"), True, id="not what was never direct"),
+        pytest.param(api(fits=False), True, id="not what gets nothing"),
+        pytest.param(
+            replace(PLAN, poolers={BUDGET: replace(PLAN.poolers[BUDGET], external=True)}),
+            True,
+            id="not where somebody else runs the pooler",
+        ),
+    ],
+)
+def test_who_has_to_be_seen(server: ServerPlan, proven: bool) -> None:
+    assert (unproven(server, {}) == frozenset()) is proven
+
+
+def test_the_pooler_looks_out_for_pods_that_have_an_address() -> None:
+    charged = {**unseen(), **unseen("api-2"), **unseen("api-3"), **ledger(reservation("api-4", 0))}
+    shown = pods(moved(), moved("api-2", address=""), moved("api-4"))
+    assert addresses(charged, shown) == {BUDGET: frozenset({AT})}
+
+
+@pytest.mark.parametrize("backends", [1, 4, 6])
+def test_one_that_is_seen_at_the_server_bypasses_the_pooler_also_within_its_charge(backends: int) -> None:
+    books = audit(unseen(), pods(moved()), Sessions({AT: backends}))
+    assert books.exceeding == ((reservation(unseen=True), backends),)
+    assert books.beyond == max(0, backends - 4)
+    assert audit(unseen(), pods(moved(host=AT)), Sessions({AT: backends})).exceeding == ()
