@@ -170,6 +170,7 @@ class Keeper:
         seen = await look(self._kube, self._key, self._name)
         pods = _shares(seen, wish.charged)
         if seen.replicas is not None and not wish.in_use:
+            self._applied = (0.0, {})
             await self._delete_own(self._server_policy)
             for kind in REMOVED:
                 await self._delete(self._path(kind, self._name))
