@@ -158,6 +158,26 @@ REFUSALS: dict[str, Refusal] = {
     "the pods of Postgres by a selector of empty parts": Refusal(
         closing({"matchLabels": {}, "matchExpressions": []}), "spec.pooler.serverPodSelector", EVERY_POD
     ),
+    "the pods of Postgres by what is no key of a label": Refusal(
+        closing({"matchLabels": {"app name": "db"}}),
+        "spec.pooler.serverPodSelector.matchLabels",
+        "must be labels, such as app: orders-db",
+    ),
+    "the pods of Postgres by what is no value of a label": Refusal(
+        closing({"matchLabels": {"app": "the db"}}),
+        "spec.pooler.serverPodSelector.matchLabels",
+        "must be labels, such as app: orders-db",
+    ),
+    "the pods of Postgres by an expression with what is no key of a label": Refusal(
+        closing({"matchExpressions": [{"key": "/app", "operator": "Exists"}]}),
+        "spec.pooler.serverPodSelector.matchExpressions[0].key",
+        "must be the key of a label, such as app",
+    ),
+    "the pods of Postgres by an expression with what is no value of a label": Refusal(
+        closing({"matchExpressions": [{"key": "app", "operator": "In", "values": ["db/1"]}]}),
+        "spec.pooler.serverPodSelector.matchExpressions[0].values[0]",
+        "must be the value of a label",
+    ),
     "the pods of Postgres where there is never a pooler": Refusal(
         closing(POSTGRES, mode="Never"), "spec.pooler.serverPodSelector", NEEDS_OWN_POOLER
     ),

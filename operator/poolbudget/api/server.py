@@ -11,6 +11,9 @@ from poolbudget.api.rules import Model, Rule
 from poolbudget.api.types import (
     UNSTORED_DEFAULT,
     Flag,
+    LabelKey,
+    Labels,
+    LabelValue,
     ObjectName,
     Percent,
     PoolerMode,
@@ -89,11 +92,11 @@ class External(Model):
 class LabelRequirement(Model):
     """One requirement of a label selector."""
 
-    key: Text
+    key: LabelKey
     """The label."""
     operator: Literal["In", "NotIn", "Exists", "DoesNotExist"]
     """In, NotIn, Exists or DoesNotExist."""
-    values: Annotated[list[Text], Field(max_length=100)] | None = None
+    values: Annotated[list[LabelValue], Field(max_length=100)] | None = None
     """The values for In and NotIn."""
 
     rules = (
@@ -108,7 +111,7 @@ class LabelRequirement(Model):
 class LabelSelector(Model):
     """Which labels an object must have (metav1.LabelSelector); an empty selector selects everything."""
 
-    match_labels: Annotated[dict[Text, Annotated[str, Field(max_length=63)]], Field(max_length=20)] | None = None
+    match_labels: Labels | None = None
     """Labels that the object must have, with these values."""
     match_expressions: Annotated[list[LabelRequirement], Field(max_length=20)] | None = None
     """Requirements that must all hold."""
