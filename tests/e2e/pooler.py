@@ -18,6 +18,8 @@ NAME = "orders-pooler"
 AUTH = "orders-pooler-auth"
 PASSWORD = "lookup-demo"
 REPLICAS = 2
+SERVER = {"matchLabels": {"app": "orders-db"}}
+"""Selects the pod of Postgres."""
 USERS = {"userlist.txt": b'"shop" "shop-demo"'}
 """For a pooler that looks nobody up."""
 

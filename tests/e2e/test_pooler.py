@@ -14,6 +14,7 @@ from tests.e2e.pooler import (
     PASSWORD,
     REPLICAS,
     SAMPLER,
+    SERVER,
     UNREACHED,
     USERS,
     is_ready,
@@ -72,13 +73,13 @@ asyncio.run(main())
 
 async def test_what_is_wrong_is_named_until_it_is_right(shop: Shop) -> None:
     misnamed = await serve_tls(shop, "customers-db")
-    stranger = create(("elsewhere",), datetime.now(UTC), Validity())
+    outsider = create(("elsewhere",), datetime.now(UTC), Validity())
     tls = {"mode": "VerifyFull", "caSecretRef": {"name": "orders-db-ca"}}
-    await shop.budget(API, pooler=pooler(maxConnections=10, tls=tls))
+    await shop.budget(API, pooler=pooler(maxConnections=10, tls=tls, serverPodSelector=SERVER))
     await until_pooler(shop, "SecretNotFound", "create the Secret")
 
     await write_login(shop, "wrong")
-    await write_secret(shop, "orders-db-ca", {"ca.crt": stranger.bundle})
+    await write_secret(shop, "orders-db-ca", {"ca.crt": outsider.bundle})
     await until_pooler(shop, "TlsFailed", "certificate verify failed")
 
     await write_secret(shop, "orders-db-ca", {"ca.crt": misnamed.bundle})
@@ -107,17 +108,31 @@ async def test_what_is_wrong_is_named_until_it_is_right(shop: Shop) -> None:
     assert await psql(shop, "SELECT DISTINCT ssl FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) "
                             "WHERE usename = 'shop'") == "t"  # fmt: skip
 
+    assert sorted(names(await shop.space.all("NetworkPolicy"))) == [NAME, f"{NAME}-server"]
     await shop.budget(API, pooler={"mode": "Never"})
     await shop.space.until("StatefulSet", lambda sets: NAME not in names(sets), what="the pooler is gone")
     await shop.space.status("orders", lambda s: s["capacity"]["committed"] == 0, what="nothing is kept for it")
+    assert await shop.space.all("NetworkPolicy") == []
+
+    stranger = {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": f"{NAME}-server"}}
+    await shop.space.apply(stranger | {"spec": {"podSelector": SERVER}})
+    await shop.budget(API, pooler=pooler(maxConnections=10))
+    await shop.space.until("Service", lambda services: NAME in names(services), what="the pooler is back", seconds=5)
+    await until_pooler(shop, "Ready")
+    assert sorted(names(await shop.space.all("NetworkPolicy"))) == [NAME, f"{NAME}-server"]
 
 
 async def test_a_share_shrinks_and_pods_go_under_load_and_no_request_fails(shop: Shop) -> None:
     await write_secret(shop, AUTH, USERS)
-    await shop.budget(API, pooler=pooler(maxConnections=40))
+    await shop.budget(API, pooler=pooler(maxConnections=40, serverPodSelector=SERVER))
     await shop.application("api", 2, drains=True, without=("DB_HOST",))
     await shop.ready("api")
     await until_pooler(shop, "Ready")
+    closed = await shop.space.get("NetworkPolicy", f"{NAME}-server")
+    assert closed["spec"]["podSelector"] == SERVER
+    behind = ",".join(closed["spec"]["ingress"][0]["from"][0]["podSelector"]["matchExpressions"][0]["values"])
+    pods = await shop.space.all("Pod", labelSelector=f"poolbudget.dev/workload=api,poolbudget.dev/mode in ({behind})")
+    assert len(pods) == 2
     await shop.start("sampler", *SAMPLER, role="postgres")
     await shop.start("load", *LOAD)
     await until(shop, "SELECT count(*) FROM pg_stat_activity WHERE usename = 'shop'", 40)
@@ -127,6 +142,7 @@ async def test_a_share_shrinks_and_pods_go_under_load_and_no_request_fails(shop:
     began = time.time()
     await shop.budget(API, pooler=pooler(maxConnections=10))
     lent = await shop.space.status("orders", lambda s: s["capacity"]["committed"] == 10, what="the room is free")
+    await shop.space.until("NetworkPolicy", lambda found: names(found) == [NAME], what="the direct way is open")
     took = (await shop.stop("watch"))["above"] - began
     print(f"above 10 of 40 backends for {took:.2f} s; {lent['capacity']}")
     assert -1 < took < 2  # it was above when it was told

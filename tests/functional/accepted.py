@@ -26,6 +26,13 @@ ACCEPTED: dict[str, dict[str, Any]] = {
     "a pooler for all": spec(
         database={"host": "db"}, pooler={"mode": "Always", "authSecretRef": {"name": "users"}, "maxConnections": 9}
     ),
+    "the pods of Postgres, where the pooler is for later": spec(
+        database={"host": "db"},
+        pooler={
+            "authSecretRef": {"name": "users"},
+            "serverPodSelector": {"matchExpressions": [{"key": "app", "operator": "In", "values": ["db", "copy"]}]},
+        },
+    ),
     "everything": {
         "maxConnections": 200,
         "reservedConnections": 10,

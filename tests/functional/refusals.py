@@ -27,6 +27,15 @@ def selecting(requirement: dict[str, Any]) -> dict[str, Any]:
     return spec(allowedNamespaces={"from": "Selector", "selector": {"matchExpressions": [requirement]}})
 
 
+def closing(selector: dict[str, Any], **pooler: Any) -> dict[str, Any]:
+    """Return a spec that keeps pods behind the pooler away from the server's."""
+    users = {"authSecretRef": {"name": "users"}}
+    return spec(database={"host": "db"}, pooler={**users, "serverPodSelector": selector, **pooler})
+
+
+POSTGRES = {"matchLabels": {"app": "orders-db"}}
+EVERY_POD = "serverPodSelector selects every pod of the namespace"
+NEEDS_OWN_POOLER = "pooler.serverPodSelector needs a pooler that the operator runs"
 REQUIREMENT = "spec.allowedNamespaces.selector.matchExpressions[0]"
 NOTHING_LEFT = "reservedConnections (10 unless written) and headroom leave nothing of maxConnections"
 SAME_TARGET = "two workloads have the same target, but a controller belongs to one"
@@ -142,6 +151,48 @@ REFUSALS: dict[str, Refusal] = {
         spec(pooler={"maxConnections": 4, "replicas": 5}),
         "spec.pooler.maxConnections",
         "each replica needs a connection",
+    ),
+    "the pods of Postgres by a selector that is empty": Refusal(
+        closing({}), "spec.pooler.serverPodSelector", EVERY_POD
+    ),
+    "the pods of Postgres by a selector of empty parts": Refusal(
+        closing({"matchLabels": {}, "matchExpressions": []}), "spec.pooler.serverPodSelector", EVERY_POD
+    ),
+    "the pods of Postgres by what is no key of a label": Refusal(
+        closing({"matchLabels": {"app name": "db"}}),
+        "spec.pooler.serverPodSelector.matchLabels",
+        "must be labels, such as app: orders-db",
+    ),
+    "the pods of Postgres by what is no value of a label": Refusal(
+        closing({"matchLabels": {"app": "the db"}}),
+        "spec.pooler.serverPodSelector.matchLabels",
+        "must be labels, such as app: orders-db",
+    ),
+    "the pods of Postgres by an expression with what is no key of a label": Refusal(
+        closing({"matchExpressions": [{"key": "/app", "operator": "Exists"}]}),
+        "spec.pooler.serverPodSelector.matchExpressions[0].key",
+        "must be the key of a label, such as app",
+    ),
+    "the pods of Postgres by an expression with what is no value of a label": Refusal(
+        closing({"matchExpressions": [{"key": "app", "operator": "In", "values": ["db/1"]}]}),
+        "spec.pooler.serverPodSelector.matchExpressions[0].values[0]",
+        "must be the value of a label",
+    ),
+    "the pods of Postgres where there is never a pooler": Refusal(
+        closing(POSTGRES, mode="Never"), "spec.pooler.serverPodSelector", NEEDS_OWN_POOLER
+    ),
+    "the pods of Postgres where somebody else runs the pooler": Refusal(
+        closing(POSTGRES, **EXTERNAL), "spec.pooler.serverPodSelector", NEEDS_OWN_POOLER
+    ),
+    "the pods of Postgres where the operator's pooler would know no users": Refusal(
+        spec(database={"host": "db"}, pooler={"serverPodSelector": POSTGRES}),
+        "spec.pooler.serverPodSelector",
+        NEEDS_OWN_POOLER,
+    ),
+    "the pods of Postgres without a server": Refusal(
+        spec(pooler={"authSecretRef": {"name": "users"}, "serverPodSelector": POSTGRES}),
+        "spec.pooler.serverPodSelector",
+        NEEDS_OWN_POOLER,
     ),
     "namespaces by a selector that is missing": Refusal(
         spec(allowedNamespaces={"from": "Selector"}), "spec.allowedNamespaces", "from: Selector needs selector"

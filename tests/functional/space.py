@@ -24,6 +24,7 @@ PATHS = {
     "Event": "/apis/events.k8s.io/v1/namespaces/{}/events",
     "HorizontalPodAutoscaler": "/apis/autoscaling/v2/namespaces/{}/horizontalpodautoscalers",
     "Job": "/apis/batch/v1/namespaces/{}/jobs",
+    "NetworkPolicy": "/apis/networking.k8s.io/v1/namespaces/{}/networkpolicies",
     "Pod": "/api/v1/namespaces/{}/pods",
     "PoolBudget": "/apis/poolbudget.dev/v1alpha1/namespaces/{}/poolbudgets",
     "ReplicaSet": "/apis/apps/v1/namespaces/{}/replicasets",

@@ -22,6 +22,7 @@ async def test_a_pod_starts_with_its_share_in_its_environment(space: Space) -> N
     (pod,) = await space.until_pods("api", granted=1)
     assert connections(pod) == 20
     assert pod["metadata"]["annotations"]["poolbudget.dev/mode"] == "Direct"
+    assert pod["metadata"]["labels"]["poolbudget.dev/mode"] == "Direct"
     kubectl("wait", "-n", space.name, "pod", "-l", "app=api", "--for=condition=Ready", "--timeout=60s")
     said = kubectl("logs", "-n", space.name, "deployment/api").stdout
     assert said == f"size 8 overflow 2 of {space.name}/api\n"

@@ -49,8 +49,12 @@ def labels(**changes: str | None) -> dict[str, Any]:
         (labels(budget=None), "change them in the pod template"),
         (labels(workload=None), "change them in the pod template"),
         (labels(budget_namespace="other"), "change them in the pod template"),
+        (labels(mode="Direct"), "only the PoolBudget operator writes the label poolbudget.dev/mode"),
     ],
-    ids=["setting", "connections", "mode", "unresolved", "gate", "label", "no label", "no workload", "new label"],
+    ids=[
+        *("setting", "connections", "mode", "unresolved", "gate"),
+        *("label", "no label", "no workload", "new label", "mode label"),
+    ],
 )
 def test_an_ordinary_user_is_refused_and_told_what_to_do(waiting: str, body: dict[str, Any], says: str) -> None:
     assert says in patch(waiting, body, ORDINARY)
@@ -66,6 +70,16 @@ def test_a_grant_cannot_be_changed_or_removed_later(waiting: str) -> None:
     assert "only the PoolBudget operator writes" in patch(waiting, GRANT, ORDINARY)
     gone = {"metadata": {"annotations": {"poolbudget.dev/connections": None}}}
     assert "only the PoolBudget operator writes" in patch(waiting, gone, ORDINARY)
+    assert "writes the label poolbudget.dev/mode" in patch(waiting, labels(mode=None), ORDINARY)
+    assert "writes the label poolbudget.dev/mode" in patch(waiting, labels(mode="Pooled"), ORDINARY)
+
+
+@pytest.mark.parametrize("key", ["annotations", "labels"])
+def test_a_pod_is_not_created_with_the_mode_of_a_grant(waiting: str, key: str) -> None:
+    made = pod(waiting, "api-2")
+    made["metadata"][key] = {**made["metadata"].get(key, {}), "poolbudget.dev/mode": "Direct"}
+    refused = kubectl("create", "-f", "-", "--dry-run=server", ORDINARY, stdin=made, check=False)
+    assert "only the PoolBudget operator writes" in refused.stderr
 
 
 @pytest.mark.parametrize(

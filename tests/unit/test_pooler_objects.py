@@ -8,9 +8,13 @@ from typing import Any
 
 import pytest
 
+from poolbudget.api.v1alpha1 import LabelSelector, WorkloadMode
+from poolbudget.ledger.model import MODE_LABEL
 from poolbudget.planning.model import Budget, BudgetKey
+from poolbudget.planning.poolers import service_name
+from poolbudget.planning.selectors import selects
 from poolbudget.pooler.config import Limits
-from poolbudget.pooler.objects import Pooler, grace_seconds, manifests, secret
+from poolbudget.pooler.objects import Pooler, grace_seconds, manifests, secret, server_policy_name
 from tests.unit.test_pooler_config import spec
 
 Manifest = dict[str, Any]
@@ -156,3 +160,48 @@ def test_pods_of_other_namespaces_reach_it_if_they_may_use_the_budget() -> None:
     (rule,) = rendered(allowedNamespaces={"from": "All"})["NetworkPolicy"]["spec"]["ingress"]
     labels = {"poolbudget.dev/budget": "orders", "poolbudget.dev/budget-namespace": "shop"}
     assert {"namespaceSelector": {}, "podSelector": {"matchLabels": labels}} in rule["from"]
+
+
+def policies(selector: Manifest | None = None) -> dict[str, Manifest]:
+    declared = {"authSecretRef": {"name": "users"}, "serverPodSelector": selector}
+    found = manifests(pooler(pooler=declared), 2, LIMITS, "PEM")
+    return {m["metadata"]["name"]: m for m in found if m["kind"] == "NetworkPolicy"}
+
+
+SELECTORS: list[Manifest] = [
+    {"matchLabels": {"app": "orders-db"}},
+    {"matchExpressions": [{"key": "app", "operator": "In", "values": ["db", "replica"]}]},
+    {"matchLabels": {"app": "db"}, "matchExpressions": [{"key": "role", "operator": "Exists"}]},
+]
+
+
+@pytest.mark.parametrize("selector", SELECTORS, ids=["labels", "an expression", "both"])
+def test_the_pods_of_the_server_are_selected_as_the_user_wrote_it(selector: Manifest) -> None:
+    assert policies(selector)["orders-pooler-server"]["spec"]["podSelector"] == selector
+
+
+def test_pods_behind_a_pooler_do_not_reach_the_server_and_all_others_do() -> None:
+    closed = policies(SELECTORS[0])["orders-pooler-server"]
+    assert closed["spec"]["policyTypes"] == ["Ingress"]
+    (rule,) = closed["spec"]["ingress"]
+    (peer,) = rule["from"]
+    assert (rule.keys(), peer["namespaceSelector"]) == ({"from"}, {})
+    let_in = LabelSelector.model_validate(peer["podSelector"])
+    own = {"poolbudget.dev/budget": "orders", "poolbudget.dev/workload": "api"}
+    refused = [mode for mode in WorkloadMode if not selects(let_in, own | {MODE_LABEL: mode})]
+    assert refused == [WorkloadMode.POOLED, WorkloadMode.NULL_POOL]
+    assert selects(let_in, own)
+    assert selects(let_in, template()["metadata"]["labels"])
+
+
+def test_the_policy_of_the_server_belongs_to_the_budget_as_the_other_does() -> None:
+    own, server = policies(SELECTORS[0]).values()
+    assert server["metadata"] == own["metadata"] | {"name": "orders-pooler-server"}
+
+
+def test_without_a_selector_the_server_gets_no_policy() -> None:
+    assert policies().keys() == {"orders-pooler"}
+
+
+def test_the_name_of_the_servers_policy_fits_a_label() -> None:
+    assert len(server_policy_name(service_name("n" * 63))) <= 63

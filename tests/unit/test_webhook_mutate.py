@@ -179,6 +179,11 @@ def test_a_pod_that_brings_its_own_grant_is_refused(key: str) -> None:
         mutate(pod(metadata={"annotations": {key: "9"}}), budgets())
 
 
+def test_a_pod_that_says_itself_how_it_reaches_the_server_is_refused() -> None:
+    with pytest.raises(RefusedError, match=r"writes the label poolbudget.dev/mode: remove it"):
+        mutate(pod(labels=LABELS | {"poolbudget.dev/mode": "Direct"}), budgets())
+
+
 def test_a_pod_without_the_workload_label_is_refused_with_a_remedy() -> None:
     with pytest.raises(RefusedError, match=r"also needs the label poolbudget.dev/workload: add it"):
         mutate(pod(labels={"poolbudget.dev/budget": "orders"}), budgets())

@@ -1,7 +1,8 @@
 """What is done to pods: they are granted, or deleted to be born anew.
 
 Called by `reconcile` after the ledger has been written. A grant is one patch, bound to the pod's uid and its gate: it
-writes the annotations that the environment refers to and opens the gate, both or neither, and never on a running pod.
+writes the annotations that the environment refers to, labels the pod with its mode and opens the gate, all or nothing,
+and never on a running pod.
 """
 
 import asyncio
@@ -13,7 +14,7 @@ from functools import partial
 from poolbudget.act.events import post_pod_event
 from poolbudget.act.outbox import Outbox
 from poolbudget.kube import JSON_PATCH, ApiError, Kube
-from poolbudget.ledger.model import GATE, Pod
+from poolbudget.ledger.model import GATE, MODE_ANNOTATION, MODE_LABEL, Pod
 from poolbudget.planning.model import WorkloadKey
 from poolbudget.webhook.mutate import Operation, escape
 
@@ -26,7 +27,7 @@ STARTED_OR_GONE = frozenset({404, 409, 422})
 
 
 def start_patch(pod: Pod, annotations: Mapping[str, str]) -> list[Operation]:
-    """Return the JSON patch that annotates a pod and opens its gate.
+    """Return the JSON patch that annotates a pod, labels it with the mode among the annotations and opens its gate.
 
     The API server refuses it with 422 if the pod is another one by now, or stands no longer at the gate. Pure.
     """
@@ -34,6 +35,7 @@ def start_patch(pod: Pod, annotations: Mapping[str, str]) -> list[Operation]:
         {"op": "test", "path": "/metadata/uid", "value": pod.uid},
         {"op": "test", "path": "/spec/schedulingGates", "value": [{"name": GATE}]},
         *_annotate(pod, annotations),
+        *_label(annotations),
         {"op": "remove", "path": "/spec/schedulingGates"},
     ]
 
@@ -49,6 +51,12 @@ def _annotate(pod: Pod, annotations: Mapping[str, str]) -> list[Operation]:
         {"op": "test", "path": "/metadata/annotations", "value": None},
         {"op": "add", "path": "/metadata/annotations", "value": dict(annotations)},
     ]
+
+
+def _label(annotations: Mapping[str, str]) -> list[Operation]:
+    if MODE_ANNOTATION not in annotations:
+        return []
+    return [{"op": "add", "path": f"/metadata/labels/{escape(MODE_LABEL)}", "value": annotations[MODE_ANNOTATION]}]
 
 
 Annotations = Callable[[], Mapping[str, str]]

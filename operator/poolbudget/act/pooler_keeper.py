@@ -21,7 +21,7 @@ from poolbudget.observe.pooler import look
 from poolbudget.planning.model import Budget, BudgetKey, PoolerPlan
 from poolbudget.planning.poolers import service_name
 from poolbudget.pooler.layout import Layout, PoolerState, Seen, next_layout, proven
-from poolbudget.pooler.objects import Manifest, Pooler, manifests
+from poolbudget.pooler.objects import POOLER_LABEL, Manifest, Pooler, manifests, server_policy_name
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +71,7 @@ class Keeper:
         self._probes = PoolerProbes(kube)
         self._wish: Wish | None = None
         self._changed = asyncio.Event()
-        self._applied: tuple[float, list[Manifest]] = (0.0, [])
+        self._applied: tuple[float, dict[str, Manifest]] = (0.0, {})
         self.state = PoolerState(None, "Starting", "the pooler has not been looked at yet")
 
     def want(self, wish: Wish) -> None:
@@ -145,16 +145,18 @@ class Keeper:
     async def _apply(self, pooler: Pooler, layout: Layout, material: Material, seen: Seen) -> None:
         """Apply what is to change, and everything now and then, should somebody have changed it."""
         try:
-            wanted = manifests(pooler, layout.replicas, layout.limits, material.trusted)
+            rendered = manifests(pooler, layout.replicas, layout.limits, material.trusted)
         except ValueError as error:
             raise Unobservable("InvalidDatabase", str(error)) from error
+        wanted = {self._path(m["kind"], m["metadata"]["name"]): m for m in rendered}
         at, applied = self._applied
         is_there = (seen.replicas, seen.limits) == (layout.replicas, layout.limits)
-        known = applied if time.monotonic() - at < REPEAT_SECONDS else []
-        for manifest in wanted:
-            if manifest not in known or (manifest["kind"] == "StatefulSet" and not is_there):
-                path = self._path(manifest["kind"])
+        known = applied if time.monotonic() - at < REPEAT_SECONDS else {}
+        for path, manifest in wanted.items():
+            if manifest != known.get(path) or (manifest["kind"] == "StatefulSet" and not is_there):
                 await self._kube.patch(path, manifest, APPLY_PATCH, fieldManager=FIELD_MANAGER)
+        if self._server_policy not in wanted and (not known or self._server_policy in known):
+            await self._delete_own(self._server_policy)
         self._applied = (at if known else time.monotonic(), wanted)
 
     async def _serves(self, budget: Budget, seen: Seen, material: Material) -> tuple[bool, str, str]:
@@ -174,23 +176,40 @@ class Keeper:
         seen = await look(self._kube, self._key, self._name)
         pods = _shares(seen, wish.charged)
         if seen.replicas is not None and not wish.in_use:
+            self._applied = (0.0, {})
+            await self._delete_own(self._server_policy)
             for kind in REMOVED:
-                await self._delete(kind)
+                await self._delete(self._path(kind, self._name))
         if seen.replicas is not None and wish.in_use:
             message = "the pooler stays until the pods that use it have ended: replace them"
             return PoolerState(True, "StillNeeded", message, None, pods)
         gone = seen.replicas is None and not seen.pods
         return PoolerState(None, "Removed", "no pooler is planned any more", 0 if gone else None, pods)
 
-    async def _delete(self, kind: str) -> None:
+    @property
+    def _server_policy(self) -> str:
+        return self._path("NetworkPolicy", server_policy_name(self._name))
+
+    async def _delete_own(self, path: str) -> None:
+        """Delete what not every pooler has: where this one never had it, somebody else may."""
         try:
-            await self._kube.delete(self._path(kind), {"propagationPolicy": "Background"})
+            found = await self._kube.metadata(path)
+        except ApiError as error:
+            if error.status != 404:
+                raise
+            return
+        if found.get("labels", {}).get(POOLER_LABEL) == self._key.name:
+            await self._delete(path)
+
+    async def _delete(self, path: str) -> None:
+        try:
+            await self._kube.delete(path, {"propagationPolicy": "Background"})
         except ApiError as error:
             if error.status != 404:
                 raise
 
-    def _path(self, kind: str) -> str:
-        return f"{COLLECTIONS[kind].format(self._key.namespace)}/{self._name}"
+    def _path(self, kind: str, name: str) -> str:
+        return f"{COLLECTIONS[kind].format(self._key.namespace)}/{name}"
 
 
 def _shares(seen: Seen, charged: int) -> tuple[books.PoolerPod, ...]:

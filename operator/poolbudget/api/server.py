@@ -11,6 +11,9 @@ from poolbudget.api.rules import Model, Rule
 from poolbudget.api.types import (
     UNSTORED_DEFAULT,
     Flag,
+    LabelKey,
+    Labels,
+    LabelValue,
     ObjectName,
     Percent,
     PoolerMode,
@@ -86,6 +89,39 @@ class External(Model):
     """Whether the pooler keeps protocol-level prepared statements across transactions. Without it: true."""
 
 
+class LabelRequirement(Model):
+    """One requirement of a label selector."""
+
+    key: LabelKey
+    """The label."""
+    operator: Literal["In", "NotIn", "Exists", "DoesNotExist"]
+    """In, NotIn, Exists or DoesNotExist."""
+    values: Annotated[list[LabelValue], Field(max_length=100)] | None = None
+    """The values for In and NotIn."""
+
+    rules = (
+        Rule(
+            "(self.operator in ['In', 'NotIn']) == (has(self.values) && size(self.values) > 0)",
+            lambda requirement: (requirement.operator in {"In", "NotIn"}) == bool(requirement.values),
+            "In and NotIn need values, Exists and DoesNotExist take none: add values, or write another operator",
+        ),
+    )
+
+
+class LabelSelector(Model):
+    """Which labels an object must have (metav1.LabelSelector); an empty selector selects everything."""
+
+    match_labels: Labels | None = None
+    """Labels that the object must have, with these values."""
+    match_expressions: Annotated[list[LabelRequirement], Field(max_length=20)] | None = None
+    """Requirements that must all hold."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it selects everything."""
+        return not self.match_labels and not self.match_expressions
+
+
 class PoolerTriggers(Model):
     """Move to the pooler earlier than the floors demand."""
 
@@ -117,6 +153,9 @@ class Pooler(Model):
     """Secret with the credentials that PgBouncer knows its users by."""
     tls: Tls | None = None
     """How PgBouncer's connections to the server are protected. Without it: as the operator's own."""
+    server_pod_selector: LabelSelector | None = None
+    """Selects the pods of Postgres, in the budget's namespace: a NetworkPolicy then keeps pods behind the pooler from
+    connecting to them directly. Without it: none."""
     when: PoolerTriggers | None = None
     """Move to the pooler earlier than the floors demand."""
     external: External | None = None
@@ -149,6 +188,14 @@ class Pooler(Model):
             "each replica needs a connection: raise maxConnections to replicas (2 unless written), or lower replicas",
             "maxConnections",
         ),
+        Rule(
+            "!has(self.serverPodSelector)"
+            " || has(self.serverPodSelector.matchLabels) && size(self.serverPodSelector.matchLabels) > 0"
+            " || has(self.serverPodSelector.matchExpressions) && size(self.serverPodSelector.matchExpressions) > 0",
+            lambda pooler: pooler.server_pod_selector is None or not pooler.server_pod_selector.is_empty,
+            "serverPodSelector selects every pod of the namespace: write labels that only the pods of Postgres have",
+            "serverPodSelector",
+        ),
     )
 
 
@@ -157,34 +204,6 @@ class Tuning(Model):
 
     mode: TuningMode = TuningMode.OFF
     """Off, Recommend or Auto. Write "Off" in quotes: YAML reads a bare Off as false."""
-
-
-class LabelRequirement(Model):
-    """One requirement of a label selector."""
-
-    key: Text
-    """The label."""
-    operator: Literal["In", "NotIn", "Exists", "DoesNotExist"]
-    """In, NotIn, Exists or DoesNotExist."""
-    values: Annotated[list[Text], Field(max_length=100)] | None = None
-    """The values for In and NotIn."""
-
-    rules = (
-        Rule(
-            "(self.operator in ['In', 'NotIn']) == (has(self.values) && size(self.values) > 0)",
-            lambda requirement: (requirement.operator in {"In", "NotIn"}) == bool(requirement.values),
-            "In and NotIn need values, Exists and DoesNotExist take none: add values, or write another operator",
-        ),
-    )
-
-
-class LabelSelector(Model):
-    """Which labels an object must have (metav1.LabelSelector); an empty selector selects everything."""
-
-    match_labels: Annotated[dict[Text, Annotated[str, Field(max_length=63)]], Field(max_length=20)] | None = None
-    """Labels that the object must have, with these values."""
-    match_expressions: Annotated[list[LabelRequirement], Field(max_length=20)] | None = None
-    """Requirements that must all hold."""
 
 
 class AllowedNamespaces(Model):

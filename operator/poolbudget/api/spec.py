@@ -95,6 +95,13 @@ class PoolBudgetSpec(Model):
             "pooler.mode Always needs `database` and pooler.authSecretRef: write both, or mode Auto or Never",
             "pooler",
         ),
+        Rule(
+            f"!has(self.pooler.serverPodSelector) || self.pooler.mode != 'External' && {_CAN_POOL}",
+            lambda spec: spec.pooler.server_pod_selector is None or spec.runs_pooler,
+            "pooler.serverPodSelector needs a pooler that the operator runs: write `database`, pooler.authSecretRef "
+            "and pooler.mode Auto or Always; or remove serverPodSelector",
+            "pooler.serverPodSelector",
+        ),
     )
 
     @property
@@ -103,3 +110,8 @@ class PoolBudgetSpec(Model):
         if self.database is None or self.pooler.mode is PoolerMode.NEVER:
             return False
         return self.pooler.mode is PoolerMode.EXTERNAL or self.pooler.auth_secret_ref is not None
+
+    @property
+    def runs_pooler(self) -> bool:
+        """Whether the operator may run a pooler for them."""
+        return self.can_pool and self.pooler.mode is not PoolerMode.EXTERNAL

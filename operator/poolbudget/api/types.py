@@ -21,6 +21,9 @@ API_VERSION = f"{GROUP}/{VERSION}"
 
 _LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 _POOL = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
+_LABEL_KEY = r"^([a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-_.A-Za-z0-9]{0,61}[A-Za-z0-9])?$"
+_LABEL_VALUE = r"^([A-Za-z0-9]([-_.A-Za-z0-9]{0,61}[A-Za-z0-9])?)?$"
+_LABEL_CHARACTERS = "letters, digits, '-', '_' and '.', at most 63, beginning and ending with a letter or digit"
 _SHARE = r"^([1-9][0-9]?|100)%$"
 MOST_CONNECTIONS = 1_000_000
 
@@ -58,6 +61,27 @@ PoolName = Annotated[
     str,
     Field(min_length=1, max_length=30),
     matches(_POOL, "must be lower-case letters, digits and '-', beginning with a letter, such as read"),
+]
+LabelKey = Annotated[
+    str,
+    Field(min_length=1, max_length=253),
+    matches(_LABEL_KEY, f"must be the key of a label, such as app or example.com/app: {_LABEL_CHARACTERS}"),
+]
+LabelValue = Annotated[
+    str,
+    Field(max_length=63),
+    matches(_LABEL_VALUE, f"must be the value of a label: {_LABEL_CHARACTERS}"),
+]
+Labels = Annotated[
+    dict[str, Annotated[str, Field(max_length=63)]],
+    Field(max_length=20),
+    Rule(
+        f"self.all(key, key.matches('{_LABEL_KEY}') && self[key].matches('{_LABEL_VALUE}'))",
+        lambda labels: all(
+            re.fullmatch(_LABEL_KEY, key) and re.fullmatch(_LABEL_VALUE, value) for key, value in labels.items()
+        ),
+        f"must be labels, such as app: orders-db; keys and values are {_LABEL_CHARACTERS}",
+    ),
 ]
 VariableName = Annotated[str, Field(min_length=1, max_length=80)]
 

@@ -15,6 +15,7 @@ from poolbudget.api.v1alpha1 import API_VERSION, KIND, SecretKeyReference, Tls
 from poolbudget.planning.model import Budget
 from poolbudget.planning.poolers import PORT
 from poolbudget.pooler.config import FOLDER, Limits, pgbouncer_ini, server_tls
+from poolbudget.pooler.network import to_pooler, to_server
 
 Manifest = dict[str, Any]
 
@@ -39,7 +40,7 @@ MOST_GRACE_SECONDS = 3600
 
 @dataclass(frozen=True, slots=True)
 class Pooler:
-    """What the manifests are made of. `name` is that of all objects, `system` the namespace of the operator."""
+    """What the manifests are made of. `name` is that of the objects, `system` the namespace of the operator."""
 
     name: str
     budget: Budget
@@ -72,14 +73,21 @@ class Pooler:
 
 def manifests(pooler: Pooler, replicas: int, limits: Limits, trusted: str) -> list[Manifest]:
     """Return everything but the Secret, in the order in which to apply it; `trusted`: the PEM of who issued its key."""
+    server = pooler.budget.spec.pooler.server_pod_selector
     config = {"pgbouncer.ini": pgbouncer_ini(pooler.budget.spec), "ca.crt": trusted}
     return [
         _object(pooler, "v1", "ConfigMap", data=config),
         _object(pooler, "v1", "Service", spec=_service(pooler)),
         _object(pooler, "policy/v1", "PodDisruptionBudget", spec={"maxUnavailable": 1, "selector": _selector(pooler)}),
-        _object(pooler, "networking.k8s.io/v1", "NetworkPolicy", spec=_network_policy(pooler)),
+        _network_policy(pooler, pooler.name, to_pooler(_selector(pooler), pooler.budget, pooler.system)),
         stateful_set(pooler, replicas, limits),
+        *([_network_policy(pooler, server_policy_name(pooler.name), to_server(server))] if server else []),
     ]
+
+
+def server_policy_name(pooler: str) -> str:
+    """Return the name of the NetworkPolicy that keeps pods behind the pooler of this name from the server's."""
+    return f"{pooler}-server"
 
 
 def secret(pooler: Pooler, data: Mapping[str, str]) -> Manifest:
@@ -192,33 +200,15 @@ def _service(pooler: Pooler) -> Manifest:
     }
 
 
-def _network_policy(pooler: Pooler) -> Manifest:
-    """Return who may reach it, where the cluster's network enforces that: pods of the budget, and the operator."""
-    namespace, name = pooler.budget.key
-    own = {"podSelector": {"matchLabels": {"poolbudget.dev/budget": name}}}
-    foreign = {
-        "namespaceSelector": {},
-        "podSelector": {
-            "matchLabels": {"poolbudget.dev/budget": name, "poolbudget.dev/budget-namespace": namespace},
-        },
-    }
-    operator = {
-        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": pooler.system}},
-        "podSelector": {"matchLabels": {"app.kubernetes.io/name": "poolbudget-operator"}},
-    }
-    elsewhere = [foreign] if pooler.budget.spec.allowed_namespaces.from_ != "Same" else []
-    return {
-        "podSelector": _selector(pooler),
-        "policyTypes": ["Ingress"],
-        "ingress": [{"from": [own, *elsewhere, operator], "ports": [{"port": PORT, "protocol": "TCP"}]}],
-    }
+def _network_policy(pooler: Pooler, name: str, spec: Manifest) -> Manifest:
+    return _object(pooler, "networking.k8s.io/v1", "NetworkPolicy", name, spec=spec)
 
 
 def _selector(pooler: Pooler) -> Manifest:
     return {"matchLabels": {"app.kubernetes.io/name": "pgbouncer", POOLER_LABEL: pooler.budget.key.name}}
 
 
-def _object(pooler: Pooler, version: str, kind: str, **content: Any) -> Manifest:
+def _object(pooler: Pooler, version: str, kind: str, name: str = "", **content: Any) -> Manifest:
     owner = {
         "apiVersion": API_VERSION,
         "kind": KIND,
@@ -228,7 +218,7 @@ def _object(pooler: Pooler, version: str, kind: str, **content: Any) -> Manifest
         "blockOwnerDeletion": False,
     }
     metadata = {
-        "name": pooler.name,
+        "name": name or pooler.name,
         "namespace": pooler.budget.key.namespace,
         "labels": pooler.labels,
         "ownerReferences": [owner],

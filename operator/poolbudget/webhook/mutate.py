@@ -16,6 +16,7 @@ from poolbudget.ledger.model import (
     CONNECTIONS_ANNOTATION,
     GATE,
     MODE_ANNOTATION,
+    MODE_LABEL,
     SETTING_ANNOTATION_PREFIX,
     UNRESOLVED_ANNOTATION,
     WORKLOAD_LABEL,
@@ -90,9 +91,12 @@ def own_annotations(annotations: Mapping[str, str]) -> list[str]:
 
 
 def _refuse_what_cannot_wait(pod: Mapping[str, Any]) -> None:
+    labels = pod["metadata"].get("labels") or {}
     if own := own_annotations(pod["metadata"].get("annotations") or {}):
         raise RefusedError(f"only the PoolBudget operator writes {', '.join(sorted(own))}: remove these annotations")
-    if not (pod["metadata"].get("labels") or {}).get(WORKLOAD_LABEL):
+    if MODE_LABEL in labels:
+        raise RefusedError(f"only the PoolBudget operator writes the label {MODE_LABEL}: remove it")
+    if not labels.get(WORKLOAD_LABEL):
         raise RefusedError(f"a pod with the label {BUDGET_LABEL} also needs the label {WORKLOAD_LABEL}: add it")
     if pod["spec"].get("nodeName"):
         raise RefusedError(
