@@ -194,27 +194,35 @@ async def test_a_workload_that_outgrows_its_budget_goes_behind_the_pooler_and_co
 
 
 async def test_what_was_moved_and_does_not_go_there_stays_charged_and_holds_back_the_others(shop: Shop) -> None:
-    """At the floor 5 pods need 60 connections: of the 50 that are usable the pooler lends 48 to the first four."""
+    """At the floor 3 pods need 60 connections: of the 50 that are usable the pooler lends 40 to the first two."""
     await write_secret(shop, AUTH, USERS)
     moved: dict[str, Any] = {"pooler": pooler(mode="Auto")}
-    api = {**API, "minPerProcess": 12, "env": {"names": {"host": "UNREAD_HOST", "port": "UNREAD_PORT"}}}
+    api = {**API, "minPerProcess": 20, "env": {"names": {"host": "UNREAD_HOST", "port": "UNREAD_PORT"}}}
+    one: dict[str, Any] = {"surge": False, "options": ("--workers", "1")}
     await shop.budget(api, **moved)
     await until_pooler(shop, "Ready")
-    await shop.application("api", 5, surge=False)
-    pods = await shop.space.until_pods("api", granted=4, waiting=1, reason="NoRoom")
-    assert sorted(map(connections, pods)) == [0, 12, 12, 12, 12]
-    (waiting,) = (pod for pod in pods if pod["spec"].get("schedulingGates"))
-    assert "needs 12, free 0, until a pod of its workload is seen behind the pooler" in notice(waiting)["message"]
+    await shop.application("api", 3, **one)
+    *granted, waiting = await shop.space.until_pods("api", granted=2, waiting=1, reason="NoRoom")
+    assert [connections(pod) for pod in granted] == [20, 20]
+    assert "needs 20, free 8, until a pod of its workload is seen behind the pooler" in notice(waiting)["message"]
 
-    await shop.start("load", *LOAD[:-1], "120", "--concurrency", "8")
+    few = (*LOAD, "--concurrency", "8")
+    await shop.start("before", *few)
     await shop.space.status("orders", lambda s: s["workloads"][0]["reason"] == "Bypassed", what="it is seen there")
-    assert len(await shop.space.until_pods("api", granted=4, waiting=1)) == 5
+    assert len(await shop.space.until_pods("api", granted=2, waiting=1)) == 3
 
+    await shop.stop("before")
     await shop.budget({**api, "env": {}}, **moved)
-    await shop.application("api", 5, surge=False, without=("DB_HOST",))
-    await until_all(shop, 5, "Pooled")
+    await shop.application("api", 3, **one, without=("DB_HOST",))
+    await shop.space.until("Pod", lambda pods: sum(map(takes_its_host, pods)) == 2, what="two that go there serve")
+    await shop.start("after", *few)
+    await until_all(shop, 3, "Pooled")
     await shop.space.status("orders", lambda s: charged(s) == s["pooler"]["connections"] == 50, what="only the pooler")
-    await shop.stop("load")
+    assert (await shop.stop("after"))["ok"] > 0
+
+
+def takes_its_host(pod: Raw) -> bool:
+    return is_ready(pod) and "env.poolbudget.dev/DB_HOST" in pod["metadata"].get("annotations", {})
 
 
 def charged(status: Raw) -> int:
