@@ -18,6 +18,15 @@ ROWS: dict[str, tuple[Raw, Reservation | None, Raw]] = {
         entry("api-1", 16),
         {"state": "terminating", "since": at("12:00")},
     ),
+    "a pod that was moved says why it is charged": (
+        pod("api-1", 8, mode="Pooled"),
+        entry("api-1", 8),
+        {
+            "granted": 8,
+            "reason": "NotSeenYet",
+            "message": "nothing is charged once it is seen behind the pooler, with its first query",
+        },
+    ),
     "a pod without a word from the operator waits since it was made": (
         waiting("api-1"),
         None,

@@ -159,11 +159,11 @@ def row(raw: Raw, entry: Reservation | None, in_use: int | None) -> Row | None:
 
 
 def excess(found: Row) -> tuple[str, str]:
-    """Return why a pod holds, or may come to hold, more than its grant: reason and message, empty where it does not."""
+    """Return why a pod holds, or is held to hold, more than its grant: reason and message, empty where it does not."""
     if found.granted is None:
         return "", ""
     if found.behind_pooler:
-        return _bypass(found)
+        return _at_pooler(found, found.granted)
     own = ", ".join(f"{s.variable}={s.value} in container {s.container}" for s in found.settings if s.source == "pod")
     if found.in_use is not None and found.in_use > found.granted:
         cause = f"it sets {own} itself" if own else "it does not read its settings, or opens more beside its pools"
@@ -173,9 +173,10 @@ def excess(found: Row) -> tuple[str, str]:
     return "", ""
 
 
-def _bypass(found: Row) -> tuple[str, str]:
+def _at_pooler(found: Row, charged: int) -> tuple[str, str]:
     if not found.in_use:
-        return "", ""
+        seen = "nothing is charged once it is seen behind the pooler, with its first query"
+        return ("NotSeenYet", seen) if charged else ("", "")
     cause = "it does not take host and port from its settings, or connects elsewhere in its code"
     return "Bypassed", f"holds {found.in_use} at the server itself and was granted a place behind the pooler: {cause}"
 
