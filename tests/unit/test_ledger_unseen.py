@@ -114,9 +114,9 @@ def test_it_stays_charged(shown: Pod, clients: Clients, at_server: int) -> None:
     assert decision.ledger == unseen()
 
 
-def test_it_stays_charged_where_the_server_cannot_be_read() -> None:
+def test_where_nobody_reads_the_server_the_pooler_is_believed() -> None:
     blind = snapshot(SPEC, PLAN, ledger=unseen(), pods=pods(moved()), clients=SEEN)
-    assert decide(blind).ledger == unseen()
+    assert decide(blind).ledger == ledger(reservation(connections=0))
 
 
 def test_one_that_vanished_unseen_stays_charged_as_a_direct_one_would() -> None:

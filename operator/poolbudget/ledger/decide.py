@@ -58,8 +58,7 @@ def decide(snapshot: Snapshot) -> Decision:
     """Release what has ended, repeat grants that may not have arrived, then grant what fits."""
     evidence = Evidence(snapshot.pods, snapshot.gone, snapshot.boots, snapshot.sessions)
     ledger = restored(keep_what_may_live(snapshot.ledger, evidence), snapshot.pods)
-    if snapshot.sessions is not None:
-        note_seen(ledger, snapshot.pods, snapshot.clients, snapshot.sessions)
+    note_seen(ledger, snapshot.pods, snapshot.clients, snapshot.sessions)
     waiting = [p for p in snapshot.pods.values() if p.waits and p.workload.budget_key in snapshot.specs]
     verdicts = [(pod, triage(pod, snapshot.specs, snapshot.namespaces)) for pod in waiting]
 

@@ -61,17 +61,21 @@ def lending(plan: ServerPlan, budgets: Iterable[Budget], ledger: Ledger, held: M
     return replace(plan, poolers=lent)
 
 
-def note_seen(ledger: dict[str, Reservation], pods: Mapping[str, Pod], clients: Clients, sessions: Sessions) -> None:
+def note_seen(
+    ledger: dict[str, Reservation], pods: Mapping[str, Pod], clients: Clients, sessions: Sessions | None
+) -> None:
     """Charge nothing any more for the pods that are clients of their pooler and hold nothing at the server itself.
 
-    The address of a node tells nothing: any pod of it may show it.
+    Where nobody reads the server, the pooler's word is enough. The address of a node tells nothing: any pod of it may
+    show it.
     """
+    backends = sessions.by_address if sessions is not None else {}
     for uid, entry in ledger.items():
         pod = pods.get(uid)
         if not entry.unseen or pod is None or not pod.address or pod.address == pod.host:
             continue
         is_client = pod.address in clients.get(entry.workload.budget_key, ())
-        if is_client and not sessions.by_address.get(pod.address):
+        if is_client and not backends.get(pod.address):
             ledger[uid] = replace(entry, connections=0, unseen=False)
 
 
