@@ -98,7 +98,7 @@ async def reconcile(server: Server, elder: Callable[[Server], str | None]) -> No
     rollouts = decide_rollouts(snapshot, decision, seen.targets, applied, datetime.now(UTC), server.cooldown)
 
     # 4. Act: the ledger first, for what is not written down is not given. Grants leave before anything is reported.
-    room = free(plan, held, decision.committed + snapshot.beside_grants)
+    room = free(plan, held, decision.committed + snapshot.beside_grants + decision.kept)
     charged = charges(held, wanted.poolers, proven(poolers), room)
     await server.ledger.write(decision.ledger, seen.noted, charged)
     looked_for = addresses(decision.ledger, seen.pods)

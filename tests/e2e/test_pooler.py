@@ -202,7 +202,7 @@ async def test_what_was_moved_and_does_not_go_there_stays_charged_and_holds_back
     await shop.budget(api, **moved)
     await until_pooler(shop, "Ready")
     await shop.application("api", 3, **one)
-    *granted, waiting = await shop.space.until_pods("api", granted=2, waiting=1, reason="NoRoom")
+    *granted, waiting = await shop.space.until_pods("api", granted=2, waiting=1, reason="NotSeenYet")
     assert [connections(pod) for pod in granted] == [20, 20]
     assert "needs 20, free 8, until a pod of its workload is seen behind the pooler" in notice(waiting)["message"]
 

@@ -8,11 +8,13 @@ import pytest
 from poolbudget.api.v1alpha1 import Database, PoolBudgetSpec, Pooler, Route, SecretReference, Workload, WorkloadMode
 from poolbudget.ledger.books import audit
 from poolbudget.ledger.decide import decide
+from poolbudget.ledger.grant import UNTIL_SEEN
 from poolbudget.ledger.model import Decision, Ledger, Pod
 from poolbudget.ledger.release import Sessions
-from poolbudget.ledger.unseen import Clients, addresses, lending, unproven
-from poolbudget.planning.model import Budget, PoolerPlan, ServerPlan, WorkloadPlan
+from poolbudget.ledger.unseen import Clients, addresses, lending, proven
+from poolbudget.planning.model import Budget, PoolerPlan, ServerPlan, WorkloadKey, WorkloadPlan
 from poolbudget.planning.settings import setting_names
+from poolbudget.pooler.charges import as_charged
 from tests.unit.ledger_builders import (
     API,
     BUDGET,
@@ -40,6 +42,7 @@ SPEC = spec(
 )
 PLAN = planned(SPEC, target(steady=6, processes=2))
 """6 pods and one for a rollout would need 28 at the floor of 2: a pod is charged 4, the pooler may take all 20."""
+JOBS = API._replace(workload="jobs")
 AT = "10.0.0.1"
 SEEN: Clients = {BUDGET: frozenset({AT})}
 NOBODY: Clients = {}
@@ -58,7 +61,7 @@ def lent(charged: Ledger, held: int = 0, server: ServerPlan = PLAN, budget: Pool
 
 def decided(charged: Ledger, *shown: Pod, held: int = 0, clients: Clients = NOBODY, at_server: int = 0) -> Decision:
     """Decide with what the pooler lends; `at_server`: the sessions of the pod at AT."""
-    plan = lending(PLAN, [Budget(BUDGET, SPEC)], charged, {BUDGET: held})
+    plan = as_charged(lending(PLAN, [Budget(BUDGET, SPEC)], charged, {BUDGET: held}), {BUDGET: held})
     sessions = Sessions({AT: at_server} if at_server else {})
     return decide(
         snapshot(SPEC, plan, ledger=charged, pods=pods(*shown), sessions=sessions, clients=clients),
@@ -89,8 +92,8 @@ def test_the_first_pods_are_charged_as_direct_ones_and_the_others_wait_until_one
     assert granted(decision) == dict.fromkeys(names[:4], 4)
     assert {grant.mode for grant in decision.grants} == {POOLED}
     assert all(entry.unseen and entry.sent_to_pooler and not entry.behind_pooler for entry in decision.ledger.values())
-    assert waits(decision) == dict.fromkeys(names[4:], "NoRoom")
-    told = "needs 4, free 2, until a pod of its workload is seen behind the pooler; api-1 holds 4"
+    assert waits(decision) == dict.fromkeys(names[4:], "NotSeenYet")
+    told = f"needs 4, free 2, {UNTIL_SEEN}; api-1 holds 4"
     assert {wait.message for wait in decision.waits} == {told}
 
 
@@ -106,7 +109,6 @@ def test_once_one_was_seen_the_others_are_believed() -> None:
         pytest.param(moved(), {}, 0, id="no client of the pooler"),
         pytest.param(moved(), {BUDGET: frozenset({"10.0.0.2"})}, 0, id="another pod is one"),
         pytest.param(moved(), SEEN, 1, id="it also holds a connection at the server"),
-        pytest.param(moved(host=AT), SEEN, 0, id="its address is that of its node"),
     ],
 )
 def test_it_stays_charged(shown: Pod, clients: Clients, at_server: int) -> None:
@@ -117,6 +119,11 @@ def test_it_stays_charged(shown: Pod, clients: Clients, at_server: int) -> None:
 def test_where_nobody_reads_the_server_the_pooler_is_believed() -> None:
     blind = snapshot(SPEC, PLAN, ledger=unseen(), pods=pods(moved()), clients=SEEN)
     assert decide(blind).ledger == ledger(reservation(connections=0))
+
+
+def test_of_a_pod_with_the_address_of_its_node_the_pooler_alone_can_tell() -> None:
+    decision = decided(unseen(), moved(host=AT), clients=SEEN, at_server=7)
+    assert decision.ledger == ledger(reservation(connections=0))
 
 
 def test_one_that_vanished_unseen_stays_charged_as_a_direct_one_would() -> None:
@@ -178,21 +185,51 @@ def test_a_pooler_that_has_nothing_to_lend_lets_them_start() -> None:
 
 
 @pytest.mark.parametrize(
-    ("server", "proven"),
+    ("server", "moved"),
     [
-        pytest.param(PLAN, False, id="what Auto has moved"),
-        pytest.param(api(reason="Declared"), True, id="not what a person has sent there"),
-        pytest.param(api(reason="Serverless"), True, id="not what was never direct"),
-        pytest.param(api(fits=False), True, id="not what gets nothing"),
+        pytest.param(PLAN, {API}, id="what Auto has moved"),
+        pytest.param(api(reason="Declared"), set(), id="not what a person has sent there"),
+        pytest.param(api(reason="Serverless"), set(), id="not what was never direct"),
+        pytest.param(api(fits=False), set(), id="not what gets nothing"),
         pytest.param(
             replace(PLAN, poolers={BUDGET: replace(PLAN.poolers[BUDGET], external=True)}),
-            True,
+            set(),
             id="not where somebody else runs the pooler",
         ),
     ],
 )
-def test_who_has_to_be_seen(server: ServerPlan, proven: bool) -> None:
-    assert (unproven(server, {}) == frozenset()) is proven
+def test_who_has_to_be_seen(server: ServerPlan, moved: set[WorkloadKey]) -> None:
+    assert lent({}, server=server).moved == moved
+
+
+def test_who_is_believed_proves_nothing_for_others() -> None:
+    """Only the one that was seen does."""
+    seen = reservation("api-1", 0)
+    decision = decided(ledger(seen), moved("api-1", 0), pod("api-2"), held=2)
+    assert proven(decision.ledger) == {API}
+    assert decision.ledger["api-2"].unseen
+    assert decision.ledger["api-2"].connections == 0
+    assert proven(ledger(decision.ledger["api-2"])) == set()
+
+
+def test_one_that_was_seen_and_turns_up_at_the_server_proves_nothing_any_more() -> None:
+    charged = ledger(reservation(connections=0))
+    decision = decided(charged, moved(connections=0), held=20, at_server=2)
+    assert decision.ledger == unseen(connections=0)
+    assert decided(decision.ledger, moved(connections=0), held=20, clients=SEEN).ledger == charged
+
+
+def test_a_workload_without_pods_keeps_nothing_from_the_pooler() -> None:
+    assert lent({}, 20, api(desired=0)).lent == 0
+    assert lent({}, 20, api(desired=1)).lent == 4
+
+
+def test_where_others_hold_the_room_it_starts_all_the_same_but_no_more_than_are_lent_for() -> None:
+    """Else a rollout from a server that is fully granted could not begin: its old pods end only afterwards."""
+    direct = ledger(reservation("api-8", 8), reservation("api-9", 9))
+    shown = [running("api-8", 8, revision="old"), running("api-9", 9, revision="old")]
+    decision = decided(direct, *shown, *(pod(f"api-{n}") for n in range(1, 5)), held=2)
+    assert granted(decision) == {"api-1": 1, "api-2": 0, "api-3": 0, "api-4": 0}
 
 
 def test_the_pooler_looks_out_for_pods_that_have_an_address() -> None:

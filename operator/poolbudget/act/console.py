@@ -6,14 +6,18 @@ tells the console things, and pg8000 asks.
 
 import asyncio
 import ssl
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import asyncpg
 from pg8000.native import Connection, Error
+from scramp import ScramException
 
 from poolbudget.planning.poolers import PORT
 from poolbudget.pooler.config import CONSOLE, CONSOLE_USER, Limits
 
+ASKING = ThreadPoolExecutor(4, thread_name_prefix="console")
+"""Of its own: names are looked up in the one that all share, which consoles that do not answer would fill."""
 ANSWER_SECONDS = 2.0
 CLOSE_SECONDS = 10.0
 """How long to wait for transactions on connections that have to be closed; who waits longer asks again."""
@@ -48,8 +52,8 @@ class Console:
     async def clients(self) -> frozenset[str]:
         """Return the addresses of all clients; none are known of a process that does not answer."""
         try:
-            return await asyncio.to_thread(self._clients)
-        except (Error, OSError):
+            return await asyncio.get_running_loop().run_in_executor(ASKING, self._clients)
+        except (Error, ScramException, OSError):
             return frozenset()
 
     def _clients(self) -> frozenset[str]:

@@ -71,6 +71,7 @@ class Keeper:
         self._probes = PoolerProbes(kube)
         self._wish: Wish | None = None
         self._changed = asyncio.Event()
+        self._clients = frozenset[str]()
         self._applied: tuple[float, dict[str, Manifest]] = (0.0, {})
         self.state = PoolerState(None, "Starting", "the pooler has not been looked at yet")
 
@@ -94,7 +95,8 @@ class Keeper:
                 continue
 
     async def _turn(self, wish: Wish) -> None:
-        before, state = self.state, await self._attempt(wish)
+        self._clients = frozenset[str]()
+        before, state = self.state, replace(await self._attempt(wish), clients=self._clients)
         is_current = self._wish is not None and _is_same_amount(self._wish, wish)
         self.state = state if is_current else replace(state, least=None)
         if self.state != before:
@@ -135,12 +137,12 @@ class Keeper:
             return PoolerState(False, "NoRoom", message)
         written = await self._pods.write(seen, layout.limits, material)
         await self._pods.tell(written, layout.limits, material, may_hold=wish.charged)
+        self._clients = await self._pods.clients(written, wish.unseen, material)
         await self._apply(pooler, layout, material, seen)
         await self._pods.replace_outdated(seen)
-        clients = await self._pods.clients(written, wish.unseen, material)
         least = proven(plan, seen, layout.limits, self._pods.told, wish.backends)
         ready, reason, message = await self._serves(budget, seen, material)
-        return PoolerState(ready, reason, message, least, _shares(seen, wish.charged), clients)
+        return PoolerState(ready, reason, message, least, _shares(seen, wish.charged))
 
     async def _apply(self, pooler: Pooler, layout: Layout, material: Material, seen: Seen) -> None:
         """Apply what is to change, and everything now and then, should somebody have changed it."""

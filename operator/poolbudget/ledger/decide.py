@@ -58,7 +58,7 @@ def decide(snapshot: Snapshot) -> Decision:
     """Release what has ended, repeat grants that may not have arrived, then grant what fits."""
     evidence = Evidence(snapshot.pods, snapshot.gone, snapshot.boots, snapshot.sessions)
     ledger = restored(keep_what_may_live(snapshot.ledger, evidence), snapshot.pods)
-    note_seen(ledger, snapshot.pods, snapshot.clients, snapshot.sessions)
+    note_seen(ledger, snapshot.plan, snapshot.pods, snapshot.clients, snapshot.sessions)
     waiting = [p for p in snapshot.pods.values() if p.waits and p.workload.budget_key in snapshot.specs]
     verdicts = [(pod, triage(pod, snapshot.specs, snapshot.namespaces)) for pod in waiting]
 
@@ -82,6 +82,7 @@ def decide(snapshot: Snapshot) -> Decision:
         waits=_explained(waits, ledger, snapshot),
         opened=tuple(pod for pod, verdict in verdicts if verdict is Verdict.OPEN),
         recreated=tuple(pod for pod, verdict in verdicts if verdict is Verdict.RECREATE),
+        kept=room.kept,
     )
 
 

@@ -18,6 +18,10 @@ from poolbudget.planning.modes import own_address
 from poolbudget.planning.overrides import OverrideError, overrides
 from poolbudget.planning.processes import pod_processes
 
+UNTIL_SEEN = (
+    "until a pod of its workload is seen behind the pooler, with its first query; if none ever is, write mode: Pooled"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Claim:
@@ -85,34 +89,29 @@ def grant_one(claim: Claim, room: Room) -> Grant | Wait:
 def _behind_pooler(claim: Claim, room: Room, available: int) -> Grant | Wait:
     """Start the pod whatever is free: what the pooler may open is set aside for it in any case.
 
-    Only if nobody has seen yet that the workload goes there, it is charged as a direct one, as far as the pooler lends.
+    Only while nobody has seen that its workload goes there, it is charged as a direct one, as far as there is room, and
+    there are no more of them than the pooler lends for.
     """
     if (lent := room.lent(claim.plan.key)) is None:
         return Grant(claim.pod, 0, claim.share, claim.plan.mode)
     needed = min(lent.connections, claim.processes * claim.floor + claim.plan.workload.extra_per_pod)
-    if needed and (wait := _lacking(claim, room, needed, min(lent.free, available))):
-        return replace(wait, message=f"{wait.message}, until a pod of its workload is seen behind the pooler")
-    return Grant(claim.pod, needed, claim.share, claim.plan.mode, unseen=True)
+    if needed > lent.free:
+        return Wait(claim.pod, "NotSeenYet", f"needs {needed}, free {lent.free}, {UNTIL_SEEN}")
+    return Grant(claim.pod, max(0, min(needed, available)), claim.share, claim.plan.mode, unseen=True)
 
 
 def _direct(claim: Claim, room: Room, available: int) -> Grant | Wait:
     needed = claim.bound(claim.floor)
-    if wait := _lacking(claim, room, needed, available):
-        return wait
+    if available < needed:
+        beside_nobody = _available(replace(claim, replaces=False), room)
+        slot = None if beside_nobody is None else available - beside_nobody
+        if blocked := adoption_blocked(claim.pod, needed, available, slot, room.unmanaged(claim.plan.key)):
+            return blocked
+        return Wait(claim.pod, "NoRoom", f"needs {needed}, free {available}")
     # A pod of another revision may run more processes than the plan is made for: it must not take the room of others.
     most = min(available, max(needed, claim.plan.per_pod))
     share = min(claim.share, (most - claim.plan.workload.extra_per_pod) // claim.processes)
     return Grant(claim.pod, claim.bound(share), share)
-
-
-def _lacking(claim: Claim, room: Room, needed: int, available: int) -> Wait | None:
-    if available >= needed:
-        return None
-    beside_nobody = _available(replace(claim, replaces=False), room)
-    slot = None if beside_nobody is None else available - beside_nobody
-    if blocked := adoption_blocked(claim.pod, needed, available, slot, room.unmanaged(claim.plan.key)):
-        return blocked
-    return Wait(claim.pod, "NoRoom", f"needs {needed}, free {available}")
 
 
 def _claim(pod: Pod, plan: WorkloadPlan | None, held_revisions: set[str | None]) -> Claim | Wait:

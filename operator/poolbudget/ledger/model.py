@@ -151,7 +151,8 @@ class Decision:
     """What follows from one snapshot: write `ledger` first (if it changed), and only then carry out the grants.
 
     `opened`: pods whose gate is removed without a grant (updateMode Off). `recreated`: pods that were born before their
-    budget and are deleted, so that their controller makes them anew with settings.
+    budget and are deleted, so that their controller makes them anew with settings. `kept`: connections that stay free
+    for rollouts.
     """
 
     ledger: Ledger
@@ -159,6 +160,7 @@ class Decision:
     waits: tuple[Wait, ...]
     opened: tuple[Pod, ...]
     recreated: tuple[Pod, ...]
+    kept: int = 0
 
     @property
     def committed(self) -> int:

@@ -62,7 +62,7 @@ def _bypasses(plan: WorkloadPlan, excess: Excess) -> bool:
 
 
 def _rollout_required(plan: WorkloadPlan, others: Sequence[Pod]) -> str:
-    count, held = len(others), sum(pod.connections or 0 for pod in others)
+    count, held = len(others), sum(pod.connections or 0 for pod in others if pod.mode is WorkloadMode.DIRECT)
     started = " and ".join(sorted({pod.mode or WorkloadMode.DIRECT for pod in others}))
     pods = f"{count} pods were" if count > 1 else f"pod {others[0].name} was"
     holds = f" and {'hold' if count > 1 else 'holds'} {held} connections" if held else ""

@@ -46,13 +46,14 @@ def starts(budget: Budget, status: PoolBudgetStatus, ledger: Ledger, pods: Seque
         for pod in _waiting(budget, mine):
             if not _is_as_planned(pod, workload, planned):
                 continue
-            start = _start(budget, workload, planned, pod)
+            reserved = ledger.get(pod.uid)
+            start = _start(budget, workload, planned, pod, reserved)
             needed = start.reservation.connections
-            if pod.uid not in ledger and _has_place(pod, held, planned) and needed <= max(room, 0):
+            if reserved is None and _has_place(pod, held, planned) and needed <= max(room, 0):
                 held.append(pod)
                 room -= needed
                 found.append(start)
-            elif ledger.get(pod.uid) == start.reservation:
+            elif reserved == start.reservation:
                 found.append(start)
     return found
 
@@ -66,8 +67,13 @@ def _is_current(budget: Budget, status: PoolBudgetStatus) -> bool:
 def _room(status: PoolBudgetStatus, ledger: Ledger, live: Iterable[Pod]) -> int:
     """Return what is left of all that is planned for direct pools; negative where the pods of older plans hold more."""
     planned = sum(workload.connections.planned for workload in status.workloads if workload.connections)
-    held = (ledger[pod.uid].connections if pod.uid in ledger else pod.connections or 0 for pod in live)
-    return planned - sum(held)
+    return planned - sum(_held_directly(pod, ledger.get(pod.uid)) for pod in live)
+
+
+def _held_directly(pod: Pod, reserved: Reservation | None) -> int:
+    if reserved is not None:
+        return 0 if reserved.sent_to_pooler else reserved.connections
+    return (pod.connections or 0) if pod.mode is WorkloadMode.DIRECT else 0
 
 
 def _waiting(budget: Budget, pods: Iterable[Pod]) -> list[Pod]:
@@ -109,13 +115,18 @@ def _has_place(pod: Pod, held: Sequence[Pod], planned: WorkloadStatus) -> bool:
     return len(held) < (planned.pods.peak if replaces else planned.pods.steady)
 
 
-def _start(budget: Budget, workload: Workload, planned: WorkloadStatus, pod: Pod) -> Start:
-    connections = planned.connections.per_pod if planned.connections else 0
+def _start(
+    budget: Budget, workload: Workload, planned: WorkloadStatus, pod: Pod, reserved: Reservation | None
+) -> Start:
+    """Return the start of a pod as it is planned: what a leader has charged for one that it moved stays charged."""
+    may_be_moved = planned.mode is WorkloadMode.POOLED and workload.mode is WorkloadMode.AUTO
+    planned_connections = planned.connections.per_pod if planned.connections else 0
+    connections = reserved.connections if reserved and reserved.unseen and may_be_moved else planned_connections
     values = setting_values(budget.key, budget.spec, workload, _pools(planned), planned.mode)
     settings = {annotation_key(variable): value for variable, value in values.items()}
     return Start(
         pod,
-        Reservation(pod.uid, connections, pod.namespace, pod.name, pod.workload),
+        Reservation(pod.uid, connections, pod.namespace, pod.name, pod.workload, unseen=may_be_moved),
         {
             CONNECTIONS_ANNOTATION: str(connections),
             MODE_ANNOTATION: planned.mode,

@@ -73,7 +73,6 @@ def restored(ledger: Ledger, pods: Mapping[str, Pod]) -> dict[str, Reservation]:
 
 
 def _as_granted(pod: Pod) -> Reservation:
-    unseen = bool(pod.connections) and pod.mode in BEHIND_A_POOLER
     return Reservation(
         pod.uid,
         pod.connections or 0,
@@ -82,7 +81,7 @@ def _as_granted(pod: Pod) -> Reservation:
         pod.workload,
         pod.node,
         pod.address,
-        unseen=unseen,
+        unseen=pod.mode in BEHIND_A_POOLER,
     )
 
 

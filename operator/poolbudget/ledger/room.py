@@ -15,20 +15,11 @@ is behind them or not: so pods can always be moved there, also while all the res
 
 from collections import Counter
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 
 from poolbudget.ledger.model import Ledger
 from poolbudget.ledger.unmanaged import Charge
-from poolbudget.ledger.unseen import proven
-from poolbudget.planning.model import BudgetKey, ServerPlan, WorkloadKey, WorkloadPlan
-
-
-@dataclass(frozen=True, slots=True)
-class Lent:
-    """What a pooler lends to pods that were not seen behind it yet, and how much of that is free."""
-
-    connections: int
-    free: int
+from poolbudget.ledger.unseen import Loan, Loans
+from poolbudget.planning.model import ServerPlan, WorkloadKey, WorkloadPlan
 
 
 class Room:
@@ -55,13 +46,15 @@ class Room:
         granted = sum(reservation.connections for reservation in ledger.values())
         taken = granted + elsewhere + sum(charge.connections for charge in unmanaged)
         self._free = plan.grantable - plan.for_poolers - taken
-        seen = proven(ledger)
-        self._lent = {key: pooler.lent for pooler in plan.poolers.values() for key in pooler.unproven - seen}
-        self._unseen = Counter[BudgetKey]()
-        for reservation in ledger.values():
-            self._unseen[reservation.workload.budget_key] += reservation.connections if reservation.unseen else 0
+        self._ungrown = sum(p.connections - p.held for p in plan.poolers.values() if not p.external)
+        self._loans = Loans(plan, ledger)
         self._slots = {key: self._slot_of(key) for key in self._plans}
         self._all_slots = sum(self._slots.values())
+
+    @property
+    def kept(self) -> int:
+        """What is kept for rollouts."""
+        return self._all_slots
 
     def pods(self, key: WorkloadKey) -> int:
         """Pods of the workload that are charged now."""
@@ -79,13 +72,15 @@ class Room:
         return self._free - self._all_slots
 
     def for_replacement(self, key: WorkloadKey) -> int:
-        """Return what a pod of a newer revision may take beside the old ones: its own rollout slot and what is idle."""
-        return self._free - (self._all_slots - self._slots[key])
+        """Return what a pod of a newer revision may take beside the old ones: its own rollout slot and what is idle.
 
-    def lent(self, key: WorkloadKey) -> Lent | None:
-        """Return what the pooler lends to the pods of a workload; None if one of them was seen behind it."""
-        lent = self._lent.get(key)
-        return None if lent is None else Lent(lent, lent - self._unseen[key.budget_key])
+        A pooler grows into what is left when the old ones have ended: else they might never.
+        """
+        return self._free + self._ungrown - (self._all_slots - self._slots[key])
+
+    def lent(self, key: WorkloadKey) -> Loan | None:
+        """Return what the pooler lends to the pods of a moved workload, none once one was seen; None to others."""
+        return self._loans.to(key)
 
     def slot_is_free(self, key: WorkloadKey) -> bool:
         """Whether no pod of the workload uses its rollout slot now."""
@@ -96,7 +91,7 @@ class Room:
         """Enter a grant in the books."""
         self._pods[key] += 1
         self._free -= connections
-        self._unseen[key.budget_key] += connections if key in self._lent else 0
+        self._loans.take(key)
         slot = self._slot_of(key)
         self._all_slots += slot - self._slots[key]
         self._slots[key] = slot

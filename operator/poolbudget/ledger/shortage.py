@@ -10,7 +10,7 @@ from dataclasses import replace
 from poolbudget.ledger.model import Ledger, Pod, Reservation, Wait
 from poolbudget.planning.model import WorkloadKey
 
-LACKS_ROOM = frozenset({"NoRoom", "PodsBeyondPlan"})
+LACKS_ROOM = frozenset({"NoRoom", "NotSeenYet", "PodsBeyondPlan"})
 MOST_NAMES = 3
 
 
@@ -29,7 +29,7 @@ class Shortage:
         """Add who holds what the pod lacks, if it lacks room; those of its own workload go before others."""
         if wait.reason not in LACKS_ROOM:
             return wait
-        holder = self._holder(wait.pod.workload) if wait.reason == "NoRoom" else ""
+        holder = self._holder(wait.pod.workload) if wait.reason != "PodsBeyondPlan" else ""
         return replace(wait, message="; ".join(part for part in (wait.message, holder, self._vanished) if part))
 
     def _holder(self, own: WorkloadKey) -> str:

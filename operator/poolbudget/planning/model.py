@@ -152,8 +152,9 @@ class PoolerPlan:
     """The pooler of one budget: where it is, and what it may take.
 
     `connections`: the most that it opens at the server over all its replicas: a constant charge, counted in
-    `ServerPlan.planned`. `clients`: the connections to it of all that is behind it at peak. `external`: somebody else
-    runs it, and `replicas` is 0. `lent`: what it leaves to pods of `unproven` workloads, not yet seen behind it.
+    `ServerPlan.planned`; `held`: what it is charged so far. `clients`: the connections to it of all behind it at peak.
+    `external`: somebody else runs it, and `replicas` is 0. `lent`: what it leaves to pods that were not seen behind it
+    yet, of workloads that Auto has `moved`.
     """
 
     host: str
@@ -164,7 +165,8 @@ class PoolerPlan:
     prepared_statements: bool
     external: bool
     lent: int = 0
-    unproven: frozenset[WorkloadKey] = frozenset()
+    moved: frozenset[WorkloadKey] = frozenset()
+    held: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,8 +219,7 @@ class ServerPlan:
     `needed` is what the floors of all workloads would take. `conflicts` are the budgets that no longer fit beside
     older ones. `observed` is what the plan took the server to have. `grantable` is usable or, while a smaller capacity
     was read and is not yet believed, what that would leave. `ordinary_reserve` is what sessions of nobody may hold for
-    free: the reserve, less what the server keeps for itself. `poolers` are those of the budgets that fit: what they may
-    take is never lent to pods, whether anybody is behind them or not.
+    free: the reserve, less what the server keeps for itself. `poolers` are those of the budgets that fit.
     """
 
     usable: int

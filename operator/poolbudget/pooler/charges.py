@@ -18,8 +18,12 @@ GONE = PoolerPlan("", 0, connections=0, clients=0, replicas=0, prepared_statemen
 def as_charged(plan: ServerPlan, held: Mapping[BudgetKey, int]) -> ServerPlan:
     """Return the plan with what poolers may still hold, where that is more than planned or none is planned any more."""
     own = {key: plan.poolers.get(key, GONE) for key in held}
-    more = {key: replace(pooler, connections=max(pooler.connections, held[key])) for key, pooler in own.items()}
+    more = {key: _with(pooler, held[key]) for key, pooler in own.items()}
     return replace(plan, poolers={**plan.poolers, **more})
+
+
+def _with(pooler: PoolerPlan, held: int) -> PoolerPlan:
+    return replace(pooler, connections=max(pooler.connections, held), held=held)
 
 
 def free(plan: ServerPlan, held: Mapping[BudgetKey, int], committed: int) -> int:
