@@ -11,7 +11,7 @@ from poolbudget.ledger.decide import decide
 from poolbudget.ledger.grant import UNTIL_SEEN
 from poolbudget.ledger.model import Decision, Ledger, Pod
 from poolbudget.ledger.release import Sessions
-from poolbudget.ledger.unseen import Clients, addresses, lending, proven
+from poolbudget.ledger.unseen import Clients, Loan, Loans, addresses, lending, proven
 from poolbudget.planning.model import Budget, PoolerPlan, ServerPlan, WorkloadKey, WorkloadPlan
 from poolbudget.planning.settings import setting_names
 from poolbudget.pooler.charges import as_charged
@@ -101,6 +101,26 @@ def test_once_one_was_seen_the_others_are_believed() -> None:
     decision = decided(unseen(), moved(), pod("api-2"), pod("api-3"), held=2, clients=SEEN)
     assert granted(decision) == {"api-2": 0, "api-3": 0}
     assert decision.ledger["api-1"] == reservation(connections=0)
+
+
+def test_they_are_believed_also_while_some_were_not_seen_yet() -> None:
+    charged = {**unseen(), **unseen("api-2"), **unseen("api-3"), **unseen("api-4")}
+    shown = [moved(f"api-{n}") for n in (1, 2, 3, 4)]
+    decision = decided(charged, *shown, pod("api-5"), held=2, clients=SEEN)
+    assert granted(decision) == {"api-5": 0}
+    again = decided(decision.ledger, *shown, moved("api-5", 0), pod("api-6"), held=2)
+    assert granted(again) == {"api-6": 0}
+
+
+def test_those_that_are_believed_take_no_loan_from_another_workload() -> None:
+    """`jobs` is moved, too; `api` has been seen, and has pods that are idle."""
+    both = SPEC.model_copy(update={"workloads": [*SPEC.workloads, Workload(name="jobs", route=Route.ENV)]})
+    plan = planned(both, target(steady=6, processes=2), target("jobs", steady=6, processes=2))
+    assert {workload.mode for workload in plan.workloads.values()} == {POOLED}
+    idle = [reservation(f"api-{n}", 0, unseen=True) for n in (2, 3, 4, 5)]
+    charged = ledger(reservation("api-1", 0), *idle)
+    lends = lending(plan, [Budget(BUDGET, both)], charged, {BUDGET: 20})
+    assert Loans(lends, charged).to(JOBS) == Loan(4, 4)
 
 
 @pytest.mark.parametrize(

@@ -98,7 +98,7 @@ class Loans:
         seen = proven(ledger)
         moved = {key: pooling.lent for pooling in plan.poolers.values() for key in pooling.moved}
         self._lent = {key: 0 if key in seen else lent for key, lent in moved.items()}
-        self._first = {key: first_pod(plan.workloads[key]) for key in moved}
+        self._first = {key: first_pod(plan.workloads[key]) for key in moved.keys() - seen}
         self._taken = Counter[BudgetKey]()
         for entry in ledger.values():
             if entry.unseen:
@@ -107,12 +107,11 @@ class Loans:
     def to(self, key: WorkloadKey) -> Loan | None:
         """Return what is lent to the pods of a moved workload, none once one was seen; None to others."""
         lent = self._lent.get(key)
-        return None if lent is None else Loan(lent, lent - self._taken[key.budget_key])
+        return None if lent is None else Loan(lent, max(0, lent - self._taken[key.budget_key]))
 
     def take(self, key: WorkloadKey) -> None:
         """Enter a grant."""
-        if self._lent.get(key):
-            self._taken[key.budget_key] += min(self._lent[key], self._first[key])
+        self._taken[key.budget_key] += min(self._lent.get(key, 0), self._first.get(key, 0))
 
 
 class _Charged:
