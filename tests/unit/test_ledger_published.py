@@ -6,7 +6,17 @@ from dataclasses import replace
 import pytest
 
 from poolbudget.api.conditions import NewCondition, merge
-from poolbudget.api.v1alpha1 import Database, PoolBudgetSpec, PoolBudgetStatus, Pooler, Workload
+from poolbudget.api.v1alpha1 import (
+    Database,
+    PoolBudgetSpec,
+    PoolBudgetStatus,
+    Pooler,
+    PoolerMode,
+    Route,
+    SecretReference,
+    Workload,
+    WorkloadMode,
+)
 from poolbudget.detection.podspec import PodSpec
 from poolbudget.ledger.model import Pod, Reservation
 from poolbudget.ledger.published import Start, starts
@@ -204,3 +214,35 @@ def test_a_pod_behind_a_pooler_starts_with_its_settings_and_takes_nothing_of_the
         size,
         "bouncer",
     )
+
+
+ALWAYS = spec(
+    16,
+    database=Database(host="db"),
+    pooler=Pooler(mode=PoolerMode.ALWAYS, auth_secret_ref=SecretReference(name="users")),
+    workloads=[Workload(name="api", route=Route.ENV)],
+)
+"""Here mode Auto is Pooled."""
+MOVED = replace(waiting(), spec=app(1, *setting_names(ALWAYS, ALWAYS.workloads[0])))
+
+
+def test_a_pod_that_may_have_been_moved_is_written_down_as_not_seen() -> None:
+    (start,) = started(MOVED, budget=ALWAYS)
+    assert (start.reservation.connections, start.reservation.unseen) == (0, True)
+    declared = behind_pooler("Pooled")
+    (start,) = started(replace(MOVED, spec=app(1, *setting_names(declared, declared.workloads[0]))), budget=declared)
+    assert not start.reservation.unseen
+
+
+def test_what_a_leader_has_charged_for_a_moved_pod_stays_charged() -> None:
+    held = ledger(reservation(connections=4, unseen=True, node="", address=""))
+    (start,) = started(MOVED, held=held, budget=ALWAYS)
+    assert ledger(start.reservation) == held
+    assert start.annotations["poolbudget.dev/connections"] == "4"
+
+
+def test_what_moved_pods_are_charged_is_not_of_the_room_of_direct_ones() -> None:
+    moved = replace(OTHER, mode=WorkloadMode.POOLED)
+    noted = ledger(reservation("job-1", 8, workload=OTHER.workload, unseen=True))
+    for held in (noted, {}):
+        assert names(started(moved, *SAME[:2], waiting("api-4"), held=held)) == ["api-4"]
