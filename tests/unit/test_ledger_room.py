@@ -6,8 +6,8 @@ import pytest
 
 from poolbudget.api.v1alpha1 import Workload
 from poolbudget.ledger.room import Room
-from poolbudget.planning.model import ServerPlan, WorkloadKey
-from tests.unit.ledger_builders import API, charges, ledger, plan, reservation, spec, target
+from poolbudget.planning.model import PoolerPlan, ServerPlan, WorkloadKey
+from tests.unit.ledger_builders import API, BUDGET, charges, ledger, plan, reservation, spec, target
 
 WORKER = WorkloadKey("shop", "orders", "worker")
 
@@ -40,6 +40,18 @@ def test_what_unmanaged_pods_hold_is_not_there_but_fills_no_place() -> None:
     assert (room.for_scale_up(), room.pods(API)) == (32 - 2 - 2 - 7, 0)
     assert [charge.connections for charge in room.unmanaged(API)] == [5, 2]
     assert room.unmanaged(WORKER) == []
+
+
+@pytest.mark.parametrize(("external", "idle"), [(False, 6), (True, 0)])
+def test_a_replacement_may_take_what_a_pooler_of_ours_has_yet_to_grow_into(external: bool, idle: int) -> None:
+    """Else its old pod, which holds the rest, might never end."""
+    pooler = PoolerPlan("pooler", 6432, 10, 9, 1, prepared_statements=True, external=external, held=4)
+    room = Room(replace(two_workloads(), poolers={BUDGET: pooler}), {}, 0)
+    assert (room.for_scale_up(), room.for_replacement(API)) == (32 - 10 - 2 - 2, 32 - 10 - 2 + idle)
+
+
+def test_poolers_leave_the_rollout_slots() -> None:
+    assert Room(two_workloads(), {}, 0).kept == 2 + 2
 
 
 def test_an_overcommitted_server_has_less_than_nothing() -> None:

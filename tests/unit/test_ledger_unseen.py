@@ -1,89 +1,27 @@
 """What is charged for pods that Auto has moved, until one of their workload is seen behind the pooler."""
 
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
-from poolbudget.api.v1alpha1 import Database, PoolBudgetSpec, Pooler, Route, SecretReference, Workload, WorkloadMode
 from poolbudget.ledger.books import audit
 from poolbudget.ledger.decide import decide
 from poolbudget.ledger.grant import UNTIL_SEEN
-from poolbudget.ledger.model import Decision, Ledger, Pod
+from poolbudget.ledger.model import Pod
 from poolbudget.ledger.release import Sessions
-from poolbudget.ledger.unseen import Clients, Loan, Loans, addresses, lending, proven
-from poolbudget.planning.model import Budget, PoolerPlan, ServerPlan, WorkloadKey, WorkloadPlan
-from poolbudget.planning.settings import setting_names
-from poolbudget.pooler.charges import as_charged
+from poolbudget.ledger.unseen import Clients, addresses, proven
 from tests.unit.ledger_builders import (
     API,
     BUDGET,
-    app,
     granted,
     ledger,
     pods,
     reservation,
     running,
     snapshot,
-    spec,
-    target,
-    waiting,
     waits,
 )
-from tests.unit.ledger_builders import plan as planned
-
-POOLED = WorkloadMode.POOLED
-OWN = Pooler(replicas=2, auth_secret_ref=SecretReference(name="users"))
-SPEC = spec(
-    20,
-    database=Database(host="db"),
-    pooler=OWN,
-    workloads=[Workload(name="api", route=Route.ENV)],
-)
-PLAN = planned(SPEC, target(steady=6, processes=2))
-"""6 pods and one for a rollout would need 28 at the floor of 2: a pod is charged 4, the pooler may take all 20."""
-JOBS = API._replace(workload="jobs")
-AT = "10.0.0.1"
-SEEN: Clients = {BUDGET: frozenset({AT})}
-NOBODY: Clients = {}
-VARIABLES = tuple(setting_names(SPEC, SPEC.workloads[0]))
-
-
-def api(server: ServerPlan = PLAN, **fields: Any) -> ServerPlan:
-    """Return the plan with `api` changed."""
-    changed: WorkloadPlan = replace(server.workloads[API], **fields)
-    return replace(server, workloads={**server.workloads, API: changed})
-
-
-def lent(charged: Ledger, held: int = 0, server: ServerPlan = PLAN, budget: PoolBudgetSpec = SPEC) -> PoolerPlan:
-    return lending(server, [Budget(BUDGET, budget)], charged, {BUDGET: held}).poolers[BUDGET]
-
-
-def decided(charged: Ledger, *shown: Pod, held: int = 0, clients: Clients = NOBODY, at_server: int = 0) -> Decision:
-    """Decide with what the pooler lends; `at_server`: the sessions of the pod at AT."""
-    plan = as_charged(lending(PLAN, [Budget(BUDGET, SPEC)], charged, {BUDGET: held}), {BUDGET: held})
-    sessions = Sessions({AT: at_server} if at_server else {})
-    return decide(
-        snapshot(SPEC, plan, ledger=charged, pods=pods(*shown), sessions=sessions, clients=clients),
-    )
-
-
-def pod(name: str, processes: int = 2) -> Pod:
-    return waiting(name, spec=app(processes, *VARIABLES))
-
-
-def moved(name: str = "api-1", connections: int = 4, **fields: Any) -> Pod:
-    return running(name, connections, mode=POOLED, **fields)
-
-
-def unseen(name: str = "api-1", connections: int = 4, **fields: Any) -> Ledger:
-    return ledger(reservation(name, connections, unseen=True, **fields))
-
-
-def test_the_case() -> None:
-    workload, pooler = PLAN.workloads[API], PLAN.poolers[BUDGET]
-    assert (workload.mode, workload.reason, workload.processes, workload.floor) == (POOLED, "DirectDoesNotFit", 2, 2)
-    assert (pooler.connections, pooler.replicas) == (20, 2)
+from tests.unit.moved_inputs import AT, OWN, PLAN, POOLED, SEEN, SPEC, decided, lent, moved, pod, unseen
 
 
 def test_the_first_pods_are_charged_as_direct_ones_and_the_others_wait_until_one_is_seen() -> None:
@@ -110,17 +48,6 @@ def test_they_are_believed_also_while_some_were_not_seen_yet() -> None:
     assert granted(decision) == {"api-5": 0}
     again = decided(decision.ledger, *shown, moved("api-5", 0), pod("api-6"), held=2)
     assert granted(again) == {"api-6": 0}
-
-
-def test_those_that_are_believed_take_no_loan_from_another_workload() -> None:
-    """`jobs` is moved, too; `api` has been seen, and has pods that are idle."""
-    both = SPEC.model_copy(update={"workloads": [*SPEC.workloads, Workload(name="jobs", route=Route.ENV)]})
-    plan = planned(both, target(steady=6, processes=2), target("jobs", steady=6, processes=2))
-    assert {workload.mode for workload in plan.workloads.values()} == {POOLED}
-    idle = [reservation(f"api-{n}", 0, unseen=True) for n in (2, 3, 4, 5)]
-    charged = ledger(reservation("api-1", 0), *idle)
-    lends = lending(plan, [Budget(BUDGET, both)], charged, {BUDGET: 20})
-    assert Loans(lends, charged).to(JOBS) == Loan(4, 4)
 
 
 @pytest.mark.parametrize(
@@ -168,58 +95,12 @@ def test_a_pod_of_other_processes_is_charged_by_its_own_spec() -> None:
     assert granted(decision) == {"api-1": 6}
 
 
-@pytest.mark.parametrize(
-    ("held", "charged", "connections"),
-    [
-        pytest.param(0, {}, 2, id="it does not grow beyond its minimum while all of its pods may need it"),
-        pytest.param(10, {}, 10, id="it keeps what it has"),
-        pytest.param(20, {}, 16, id="but leaves room for the first pod"),
-        pytest.param(2, unseen(), 2, id="a pod that was not seen changes nothing"),
-        pytest.param(2, ledger(reservation(connections=0)), 20, id="once one was seen it grows"),
-        pytest.param(
-            2,
-            ledger(reservation(connections=0), reservation("api-2", 4, unseen=True)),
-            16,
-            id="but for what the others are charged that were not seen yet",
-        ),
-    ],
-)
-def test_what_the_pooler_leaves_to_pods_that_were_not_seen(held: int, charged: Ledger, connections: int) -> None:
-    pooler = lent(charged, held)
-    assert (pooler.connections, pooler.connections + pooler.lent) == (connections, 20)
-
-
-def test_it_also_leaves_what_direct_pods_of_before_the_move_hold() -> None:
-    """Else there would be no room for the first pod beside them."""
-    few = api(peak=2)
-    assert lent({}, server=few).connections == 20 - 2 * 4
-    assert lent(ledger(reservation(connections=8)), server=few).connections == 20 - 8 - 4
-
-
 def test_a_pooler_that_has_nothing_to_lend_lets_them_start() -> None:
     minimum = SPEC.model_copy(update={"pooler": OWN.model_copy(update={"min_connections": 20})})
     pooler = lent({}, budget=minimum)
     assert (pooler.connections, pooler.lent) == (20, 0)
     plan = replace(PLAN, poolers={BUDGET: pooler})
     assert granted(decide(snapshot(minimum, plan, pods=pods(pod("api-1"))))) == {"api-1": 0}
-
-
-@pytest.mark.parametrize(
-    ("server", "moved"),
-    [
-        pytest.param(PLAN, {API}, id="what Auto has moved"),
-        pytest.param(api(reason="Declared"), set(), id="not what a person has sent there"),
-        pytest.param(api(reason="Serverless"), set(), id="not what was never direct"),
-        pytest.param(api(fits=False), set(), id="not what gets nothing"),
-        pytest.param(
-            replace(PLAN, poolers={BUDGET: replace(PLAN.poolers[BUDGET], external=True)}),
-            set(),
-            id="not where somebody else runs the pooler",
-        ),
-    ],
-)
-def test_who_has_to_be_seen(server: ServerPlan, moved: set[WorkloadKey]) -> None:
-    assert lent({}, server=server).moved == moved
 
 
 def test_who_is_believed_proves_nothing_for_others() -> None:
@@ -237,11 +118,6 @@ def test_one_that_was_seen_and_turns_up_at_the_server_proves_nothing_any_more() 
     decision = decided(charged, moved(connections=0), held=20, at_server=2)
     assert decision.ledger == unseen(connections=0)
     assert decided(decision.ledger, moved(connections=0), held=20, clients=SEEN).ledger == charged
-
-
-def test_a_workload_without_pods_keeps_nothing_from_the_pooler() -> None:
-    assert lent({}, 20, api(desired=0)).lent == 0
-    assert lent({}, 20, api(desired=1)).lent == 4
 
 
 def test_where_others_hold_the_room_it_starts_all_the_same_but_no_more_than_are_lent_for() -> None:

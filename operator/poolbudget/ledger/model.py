@@ -160,7 +160,7 @@ class Decision:
     waits: tuple[Wait, ...]
     opened: tuple[Pod, ...]
     recreated: tuple[Pod, ...]
-    kept: int = 0
+    kept: int
 
     @property
     def committed(self) -> int:

@@ -10,7 +10,8 @@
   that for the missing pods of the workload that we roll: its old pods end before the new ones ask for their place.
 
 What unmanaged pods take is not there, and not lent to anybody either. Neither is what poolers may take, whether any pod
-is behind them or not: so pods can always be moved there, also while all the rest is granted.
+is behind them or not: so pods can always be moved there, also while all the rest is granted. Only a replacement may
+take what a pooler has yet to grow into, for as long as its old pod needs to end.
 """
 
 from collections import Counter

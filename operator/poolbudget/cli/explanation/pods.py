@@ -159,7 +159,7 @@ def row(raw: Raw, entry: Reservation | None, in_use: int | None) -> Row | None:
 
 
 def excess(found: Row) -> tuple[str, str]:
-    """Return why a pod holds, or is held to hold, more than its grant: reason and message, empty where it does not."""
+    """Return why a pod holds, may come to hold, or is charged more than its grant: reason and message, else empty."""
     if found.granted is None:
         return "", ""
     if found.behind_pooler:
