@@ -4,7 +4,6 @@
 are left out on purpose: building them takes many times the CPU and memory of decoding the JSON.
 """
 
-import json
 import os
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -15,6 +14,9 @@ from urllib.request import getproxies, proxy_bypass
 import aiohttp
 import yaml
 from kubernetes.aio import client, config
+from msgspec.json import Decoder
+
+from poolbudget.answers import ANY, PAGE, WATCH_EVENT
 
 JSON = "application/json"
 METADATA_ONLY = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
@@ -85,10 +87,11 @@ class Kube:
         return await self._json("DELETE", path, {}, body)
 
     async def pages(self, path: str, page_size: int = 500, **params: str | int) -> AsyncIterator[dict[str, Any]]:
-        """List in pages, so that neither side ever holds the whole list as JSON."""
+        """List in pages, so that neither side ever holds the whole list as JSON; what of objects: see `answers`."""
         token = ""
         while True:
-            page = await self.get(path, limit=page_size, **params, **({"continue": token} if token else {}))
+            query = {"limit": page_size, **params, **({"continue": token} if token else {})}
+            page = await self._json("GET", path, query, decoder=PAGE)
             yield page
             token = page["metadata"].get("continue", "")
             if not token:
@@ -97,7 +100,7 @@ class Kube:
     async def watch(
         self, path: str, resource_version: str, timeout_seconds: int, **params: str | int
     ) -> AsyncGenerator[dict[str, Any], None]:
-        """Yield watch events (`{"type", "object"}`) until the server ends it; `ApiError` 410 means: list anew."""
+        """Yield watch events (`answers.WatchEvent`) until the server ends it; `ApiError` 410 means: list anew."""
         query = {
             "watch": 1,
             "allowWatchBookmarks": "true",
@@ -109,7 +112,7 @@ class Kube:
         response = await self._request("GET", path, query, timeout=silence)
         try:
             while line := await response.content.readline():
-                event = json.loads(line)
+                event = WATCH_EVENT.decode(line)
                 if event["type"] == "ERROR":
                     raise _error(int(event["object"].get("code", 500)), event["object"])
                 yield event
@@ -126,11 +129,12 @@ class Kube:
         body: Any = None,
         content_type: str = JSON,
         accept: str = JSON,
+        decoder: Decoder[Any] = ANY,
     ) -> dict[str, Any]:
         timeout = aiohttp.ClientTimeout(total=REQUEST_SECONDS)
         response = await self._request(method, path, params, body, content_type, accept, timeout)
         try:
-            answer: dict[str, Any] = json.loads(await response.read())
+            answer: dict[str, Any] = decoder.decode(await response.read())
         except (aiohttp.ClientError, TimeoutError, ValueError) as broken:
             raise ApiError(0, "AnswerBroken", str(broken) or type(broken).__name__) from broken
         return answer
@@ -186,7 +190,7 @@ def _proxy_of_environment(url: str) -> str | None:
 
 def _status(body: bytes) -> Mapping[str, Any]:
     try:
-        status = json.loads(body)
+        status = ANY.decode(body)
     except ValueError:
         return {"message": body.decode(errors="replace")[:500]}
     return status if isinstance(status, dict) else {"message": str(status)[:500]}

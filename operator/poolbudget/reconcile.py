@@ -36,8 +36,11 @@ from poolbudget.planning.plan import plan_server
 from poolbudget.pooler.charges import as_charged, charges, free, in_use, pooler_pods, proven
 from poolbudget.report import Findings, conditions, live_status
 
-HAND_OVER_SECONDS = 0.5
-"""The longest that a round waits for its grants to be taken up: in a burst, what comes meanwhile is decided at once."""
+HAND_OVER_SECONDS = 2.0
+"""The longest that a round waits for its grants to be taken up.
+
+In a burst, what comes meanwhile is decided at once: its grants would stand in line behind these anyway.
+"""
 
 
 @dataclass(frozen=True, slots=True)

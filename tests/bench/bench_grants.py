@@ -64,10 +64,9 @@ def budget(name: str, pods: int, max_connections: int) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Sides:
-    """Who sends: the bench itself, a bare client with the operator's rights, and operators with this kubeconfig."""
+    """Who sends: the bench itself, and with this kubeconfig operators, and a bare client with their rights."""
 
     kube: Kube
-    as_operator: Kube
     config: Path
 
 
@@ -186,13 +185,11 @@ async def shown(kube: Kube, name: str, count: int) -> None:
 
 async def bare(sides: Sides, name: str, count: int) -> float:
     """Return how many of the same patches per second a client gets through that does nothing else."""
-    async with waiting(sides.kube, name, count):
-        pods = [
-            parsed[1] async for page in sides.kube.pages(PODS) for raw in page["items"] if (parsed := parse_pod(raw))
-        ]
+    async with waiting(sides.kube, name, count), Kube.connect(str(sides.config)) as client:
+        pods = [parsed[1] async for page in client.pages(PODS) for raw in page["items"] if (parsed := parse_pod(raw))]
         patches = [(pod_path(pod), start_patch(pod, annotations(pod))) for pod in pods]
         started = time.monotonic()
-        await at_once([sides.as_operator.patch(path, patch, JSON_PATCH) for path, patch in patches], IN_FLIGHT)
+        await at_once([client.patch(path, patch, JSON_PATCH) for path, patch in patches], IN_FLIGHT)
         return count / (time.monotonic() - started)
 
 
@@ -230,8 +227,7 @@ async def both_sides(kube: Kube) -> AsyncIterator[Sides]:
     with tempfile.TemporaryDirectory() as folder:
         access = await access_as_operator(kube)
         config = access.kubeconfig(Path(folder, "operator.kubeconfig"), access.server)
-        async with Kube.connect(str(config)) as as_operator:
-            yield Sides(kube, as_operator, config)
+        yield Sides(kube, config)
 
 
 if __name__ == "__main__":

@@ -22,6 +22,9 @@ from tests.functional.space import OPERATOR_NAMESPACE
 LEASE_SECONDS = 15
 PATIENCE_SECONDS = 300
 PODS = "app.kubernetes.io/name=poolbudget-operator"
+COMPILED = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+"""The environment of an operator that keeps its byte code, as the image does, also on machines that keep none."""
+
 DEPLOYMENT = ("deployment/poolbudget-operator", "-n", OPERATOR_NAMESPACE)
 
 
@@ -78,10 +81,9 @@ async def start(config: Path) -> Operator:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     where = [f"--namespace={OPERATOR_NAMESPACE}", f"--kubeconfig={config}", f"--health-port={port}"]
+    words = ["operator", *where, f"--lease-duration={LEASE_SECONDS}s"]
     with config.with_suffix(f".{port}.log").open("wb") as output:
-        process = await asyncio.create_subprocess_exec(
-            PROGRAM, "operator", *where, f"--lease-duration={LEASE_SECONDS}s", stdout=output, stderr=output
-        )
+        process = await asyncio.create_subprocess_exec(PROGRAM, *words, env=COMPILED, stdout=output, stderr=output)
     return Operator(process, port)
 
 

@@ -1,0 +1,59 @@
+"""What is read of the API server's answers: of listed and watched objects all but their `managedFields`.
+
+Those are often the larger half of an object, and nobody here reads them: the decoder skips them, so that they cost
+neither time nor memory. `kube` decodes with it.
+"""
+
+from typing import Any, TypedDict
+
+from msgspec.json import Decoder
+
+
+class Metadata(TypedDict, total=False):
+    """Who an object is, in which state, and whose."""
+
+    name: str
+    namespace: str
+    uid: str
+    resourceVersion: str
+    generation: int
+    creationTimestamp: str | None
+    deletionTimestamp: str | None
+    deletionGracePeriodSeconds: int | None
+    labels: dict[str, str] | None
+    annotations: dict[str, str] | None
+    ownerReferences: list[dict[str, Any]] | None
+
+
+class Object(TypedDict, total=False):
+    """An object of any kind that is listed or watched; `code`, `reason` and `message` are those of a Status."""
+
+    apiVersion: str
+    kind: str
+    metadata: Metadata
+    spec: Any
+    status: Any
+    data: dict[str, str]
+    binaryData: dict[str, str]
+    code: int
+    reason: str
+    message: str
+
+
+class Page(TypedDict):
+    """One page of a list; its metadata has `continue` unless it is the last."""
+
+    metadata: dict[str, str | int]
+    items: list[Object]
+
+
+class WatchEvent(TypedDict):
+    """One change, or an ERROR with a Status."""
+
+    type: str
+    object: Object
+
+
+ANY: Decoder[Any] = Decoder()
+PAGE: Decoder[Any] = Decoder(Page)
+WATCH_EVENT: Decoder[Any] = Decoder(WatchEvent)
