@@ -36,7 +36,7 @@ PODS = f"/api/v1/namespaces/{NAMESPACE}/pods"
 BUDGETS = f"/apis/poolbudget.dev/v1alpha1/namespaces/{NAMESPACE}/poolbudgets"
 LATENCY_COUNTS = (1, 100)
 RATE_COUNTS = (10, 100, 500, 2000)
-REPEATS = 3
+REPEATS = 5
 SINGLES = 30
 
 
