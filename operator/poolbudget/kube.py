@@ -16,14 +16,14 @@ import yaml
 from kubernetes.aio import client, config
 from msgspec.json import Decoder
 
-from poolbudget.answers import ANY, PAGE, WATCH_EVENT
-
+ANY: Decoder[Any] = Decoder()
 JSON = "application/json"
 METADATA_ONLY = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 JSON_PATCH = "application/json-patch+json"
 MERGE_PATCH = "application/merge-patch+json"
 APPLY_PATCH = "application/apply-patch+yaml"
 
+PAGE_SIZE = 500
 REQUEST_SECONDS = 10.0
 """How long one request may take. A leader counts on it: it is shorter than the lease."""
 
@@ -86,21 +86,29 @@ class Kube:
         """Delete an object; `body` is a DeleteOptions."""
         return await self._json("DELETE", path, {}, body)
 
-    async def pages(self, path: str, page_size: int = 500, **params: str | int) -> AsyncIterator[dict[str, Any]]:
-        """List in pages, so that neither side ever holds the whole list as JSON; what of objects: see `answers`."""
+    async def pages(
+        self, path: str, decoder: Decoder[Any] = ANY, /, **params: str | int
+    ) -> AsyncIterator[dict[str, Any]]:
+        """List in pages, so that neither side ever holds the whole list as JSON; `decoder` may leave parts out."""
         token = ""
         while True:
-            query = {"limit": page_size, **params, **({"continue": token} if token else {})}
-            page = await self._json("GET", path, query, decoder=PAGE)
+            query = {"limit": PAGE_SIZE, **params, **({"continue": token} if token else {})}
+            page = await self._json("GET", path, query, decoder=decoder)
             yield page
             token = page["metadata"].get("continue", "")
             if not token:
                 return
 
     async def watch(
-        self, path: str, resource_version: str, timeout_seconds: int, **params: str | int
+        self,
+        path: str,
+        resource_version: str,
+        timeout_seconds: int,
+        decoder: Decoder[Any] = ANY,
+        /,
+        **params: str | int,
     ) -> AsyncGenerator[dict[str, Any], None]:
-        """Yield watch events (`answers.WatchEvent`) until the server ends it; `ApiError` 410 means: list anew."""
+        """Yield watch events (`{"type", "object"}`) until the server ends it; `ApiError` 410 means: list anew."""
         query = {
             "watch": 1,
             "allowWatchBookmarks": "true",
@@ -112,7 +120,7 @@ class Kube:
         response = await self._request("GET", path, query, timeout=silence)
         try:
             while line := await response.content.readline():
-                event = WATCH_EVENT.decode(line)
+                event = decoder.decode(line)
                 if event["type"] == "ERROR":
                     raise _error(int(event["object"].get("code", 500)), event["object"])
                 yield event

@@ -12,6 +12,7 @@ from collections.abc import Callable, Hashable, Mapping
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from poolbudget.kube import ApiError, Kube
+from poolbudget.observe.answers import PAGE, WATCH_EVENT
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +80,7 @@ class ListWatch(Generic[K, V]):
     async def _list(self) -> str:
         seen: dict[K, V] = {}
         version = ""
-        async for page in self._kube.pages(self._path, **self._params):
+        async for page in self._kube.pages(self._path, PAGE, **self._params):
             version = page["metadata"]["resourceVersion"]
             seen.update(item for raw in page["items"] if (item := self._parse(raw)))
             await asyncio.sleep(0)
@@ -92,7 +93,8 @@ class ListWatch(Generic[K, V]):
 
     async def _watch(self) -> None:
         """Follow changes until the server ends the watch, as it does every few minutes."""
-        async for event in self._kube.watch(self._path, self._version or "", WATCH_SECONDS, **self._params):
+        version = self._version or ""
+        async for event in self._kube.watch(self._path, version, WATCH_SECONDS, WATCH_EVENT, **self._params):
             raw = event["object"]
             self._version = raw["metadata"]["resourceVersion"]
             if event["type"] == "BOOKMARK":

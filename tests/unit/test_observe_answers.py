@@ -1,11 +1,9 @@
-"""What is left of listed and watched objects once they are decoded."""
+"""What is left of the objects of a cache once they are decoded."""
 
 import json
 from typing import Any
 
-import pytest
-
-from poolbudget.answers import PAGE, WATCH_EVENT
+from poolbudget.observe.answers import PAGE, WATCH_EVENT
 from poolbudget.observe.pods import parse_pod
 
 METADATA: dict[str, Any] = {
@@ -42,13 +40,6 @@ def test_a_listed_object_keeps_all_that_is_read_of_it() -> None:
 def test_a_watched_object_keeps_all_that_is_read_of_it() -> None:
     event = {"type": "MODIFIED", "object": STORED}
     assert WATCH_EVENT.decode(json.dumps(event)) == {"type": "MODIFIED", "object": POD}
-
-
-@pytest.mark.parametrize("kept", [{"data": {"pods": "4 shop/api-0"}}, {"binaryData": {"pods.gz": "H4sI"}}])
-def test_a_listed_ledger_keeps_what_it_holds(kept: dict[str, Any]) -> None:
-    ledger = {"metadata": {"name": "poolbudget-ledger-1"} | MANAGED} | kept
-    read = PAGE.decode(json.dumps({"metadata": {}, "items": [ledger]}))
-    assert read["items"] == [{"metadata": {"name": "poolbudget-ledger-1"}} | kept]
 
 
 def test_an_error_in_a_watch_keeps_its_code_and_message() -> None:

@@ -1,7 +1,7 @@
-"""What is read of the API server's answers: of listed and watched objects all but their `managedFields`.
+"""What is read of the objects that caches list and watch: above all not their `managedFields`.
 
-Those are often the larger half of an object, and nobody here reads them: the decoder skips them, so that they cost
-neither time nor memory. `kube` decodes with it.
+Those are often the larger half of an object: the decoders skip them, so that they cost neither time nor memory.
+`observe.watch` hands these decoders to `kube`.
 """
 
 from typing import Any, TypedDict
@@ -26,15 +26,13 @@ class Metadata(TypedDict, total=False):
 
 
 class Object(TypedDict, total=False):
-    """An object of any kind that is listed or watched; `code`, `reason` and `message` are those of a Status."""
+    """An object of a kind with spec and status; `code`, `reason` and `message` are those of a Status."""
 
     apiVersion: str
     kind: str
     metadata: Metadata
     spec: Any
     status: Any
-    data: dict[str, str]
-    binaryData: dict[str, str]
     code: int
     reason: str
     message: str
@@ -54,6 +52,5 @@ class WatchEvent(TypedDict):
     object: Object
 
 
-ANY: Decoder[Any] = Decoder()
 PAGE: Decoder[Any] = Decoder(Page)
 WATCH_EVENT: Decoder[Any] = Decoder(WatchEvent)
