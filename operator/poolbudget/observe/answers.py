@@ -41,7 +41,7 @@ class Object(TypedDict, total=False):
 class Page(TypedDict):
     """One page of a list; its metadata has `continue` unless it is the last."""
 
-    metadata: dict[str, str | int]
+    metadata: dict[str, Any]
     items: list[Object]
 
 
