@@ -11,7 +11,7 @@ from poolbudget.observe.watch import Change, ListWatch
 
 def parse(raw: Mapping[str, Any]) -> tuple[str, str] | None:
     name: str = raw["metadata"]["name"]
-    return None if name == "kube-root-ca.crt" else (name, (raw.get("data") or {}).get("text", ""))
+    return None if name == "kube-root-ca.crt" else (name, raw["metadata"].get("annotations", {}).get("text", ""))
 
 
 @asynccontextmanager
@@ -31,7 +31,7 @@ async def test_a_gap_is_made_up_for_and_only_a_relist_leaves_an_end_unwitnessed(
     async with following(watch), asyncio.timeout(30):
         await watch.synced.wait()
         for name in ("first", "second"):
-            await kube.post(path, {"metadata": {"name": name}, "data": {"text": name}})
+            await kube.post(path, {"metadata": {"name": name, "annotations": {"text": name}}})
             assert await changes.get() == (name, Change(None, name))
 
     await kube.delete(f"{path}/first")

@@ -37,8 +37,9 @@ class Change(NamedTuple, Generic[V]):
 class ListWatch(Generic[K, V]):
     """A live mapping from key to parsed object of everything under `path`.
 
-    `parse` turns an object's JSON to a key and a value, or to None for an object that does not matter. `on_change` is
-    called, in the event loop, after the mapping changed. `synced` is set once the first list is complete.
+    `parse` turns what `observe.answers` keeps of an object to a key and a value, or to None for one that does not
+    matter. `on_change` is called, in the event loop, after the mapping changed. `synced` is set once the first list is
+    complete.
     """
 
     def __init__(
