@@ -10,7 +10,7 @@ import pytest
 from tests.functional.cluster import budget
 from tests.functional.faults.operators import Operators
 from tests.functional.faults.proxy import Hold, Proxy
-from tests.functional.faults.treatments import Expired, Late, Storm, answered_late, by_the_server, unreachable
+from tests.functional.faults.treatments import Expired, Late, Storm, answered_late, by_an_event, unreachable
 from tests.functional.invariant import never_more_than
 from tests.functional.manifests import deployment
 from tests.functional.space import OPERATOR_NAMESPACE, Raw, Space, connections
@@ -67,7 +67,7 @@ async def test_a_list_that_comes_after_newer_news_is_brought_up_to_date(
         *old, _ = await space.until_pods("api", granted=2, waiting=1)
 
         hold = Hold()
-        proxy.lay("GET", PODS, Expired(by_the_server, lists=answered_late(hold)))
+        proxy.lay("GET", PODS, Expired(by_an_event, lists=answered_late(hold)))
         proxy.cut_watches()
         await hold.arrival()
         for pod in old:

@@ -1,6 +1,7 @@
 """What the proxy does to requests beyond holding and cutting them: answers that come late, never, or say `410 Gone`."""
 
 import asyncio
+import json
 import random
 import signal
 from collections.abc import Coroutine
@@ -64,9 +65,12 @@ async def by_the_status(request: web.Request, forward: Forward) -> web.StreamRes
     return web.json_response(GONE, status=410)
 
 
-async def by_the_server(request: web.Request, forward: Forward) -> web.StreamResponse:
-    """Let the API server say it itself, in an ERROR event, by asking it for its very first version."""
-    return await forward(str(request.rel_url.update_query(resourceVersion="1")))
+async def by_an_event(request: web.Request, forward: Forward) -> web.StreamResponse:
+    """Say it as the API server does once the watch has begun.
+
+    A young API server cannot be made to: it still knows its very first version.
+    """
+    return web.Response(text=json.dumps({"type": "ERROR", "object": GONE}) + "\n", content_type="application/json")
 
 
 def answered_late(hold: Hold) -> Treatment:
