@@ -7,7 +7,7 @@ import pytest
 from tests.functional.cluster import budget, poolbudget
 from tests.functional.faults.operators import Operators
 from tests.functional.faults.proxy import Hold, Proxy, Treatment
-from tests.functional.faults.treatments import Expired, after, by_an_event, by_the_status
+from tests.functional.faults.treatments import Expired, after, by_an_event, by_the_server, by_the_status
 from tests.functional.manifests import deployment
 from tests.functional.space import Space, connections, notice
 
@@ -30,7 +30,7 @@ async def test_a_budget_that_was_deleted_unseen_leaves_its_share_to_the_others_o
     shared = await space.status("orders", lambda s: s["workloads"][0]["connections"]["perPod"] == 10, what="half of it")
     assert shared["capacity"]["planned"] == 20
 
-    hold, expired = Hold(), Expired(by_an_event)
+    hold, expired = Hold(), Expired(by_the_server)
     proxy.lay("GET", BUDGETS, after(hold, expired))
     proxy.cut_watches()
     await hold.arrival()

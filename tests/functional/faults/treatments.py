@@ -65,11 +65,13 @@ async def by_the_status(request: web.Request, forward: Forward) -> web.StreamRes
     return web.json_response(GONE, status=410)
 
 
-async def by_an_event(request: web.Request, forward: Forward) -> web.StreamResponse:
-    """Say it as the API server does once the watch has begun.
+async def by_the_server(request: web.Request, forward: Forward) -> web.StreamResponse:
+    """Let the API server say it itself, in an ERROR event, by asking it for a version of before the kind was there."""
+    return await forward(str(request.rel_url.update_query(resourceVersion="1")))
 
-    A young API server cannot be made to: it still knows its very first version.
-    """
+
+async def by_an_event(request: web.Request, forward: Forward) -> web.StreamResponse:
+    """Say it of pods as the API server does in an ERROR event; a young one still knows their whole past."""
     return web.Response(text=json.dumps({"type": "ERROR", "object": GONE}) + "\n", content_type="application/json")
 
 
